@@ -1,0 +1,1 @@
+"""The machine's side: wire protocols of pharmacy devices. Knows nothing of the pharmacy."""

@@ -1,0 +1,449 @@
+"""What every driver is made of: capability protocols, results, facts and errors.
+
+Capabilities are small structural protocols over plain classes. A driver never books stock and never
+decides: it reports facts through a `Sink` (stored before they are interpreted) and does what it is told,
+once. Public methods state the wanted end state. A missing ability raises `Unsupported`.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from typing import Protocol
+
+# ---------------------------------------------------------------- errors
+
+
+class Moved(StrEnum):
+    """Whether stock may have moved when an operation failed."""
+
+    NO = "no"
+    YES = "yes"
+    UNKNOWN = "unknown"
+
+
+class DriverError(Exception):
+    """Base of every error a driver raises; `moved` says whether stock may have moved."""
+
+    def __init__(self, message: str, *, moved: Moved = Moved.NO) -> None:
+        super().__init__(message)
+        self.moved = moved
+
+
+class DeviceUnavailable(DriverError):
+    """The device cannot be reached; nothing was sent."""
+
+
+class DeviceRefused(DriverError):
+    """The device answered no before any effect; `reason` is the device's own code or text."""
+
+    def __init__(self, message: str, *, reason: str = "") -> None:
+        super().__init__(message, moved=Moved.NO)
+        self.reason = reason
+
+
+class ProtocolError(DriverError):
+    """Bytes that the protocol does not allow. Codecs raise this and nothing else on garbage."""
+
+
+class DeviceTimeout(DriverError):
+    """No answer within the deadline; `moved` is UNKNOWN when a moving command had been sent."""
+
+
+class DeviceFault(DriverError):
+    """The device reports its own fault (jam, hardware error) while or after acting."""
+
+    def __init__(self, message: str, *, reason: str = "", moved: Moved = Moved.UNKNOWN) -> None:
+        super().__init__(message, moved=moved)
+        self.reason = reason
+
+
+class Unsupported(DriverError):
+    """This device or driver does not have the asked ability."""
+
+
+# ---------------------------------------------------------------- construction
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSpec:
+    """One configured device as its driver sees it.
+
+    `address` is a transport URL (`tcp://host:port`, `serial:/dev/ttyS0?baud=9600&format=8N1`) or an
+    `opc.tcp://` endpoint. `options` are the driver's own settings, already type-checked by `parse_options`
+    of the driver (each driver validates and names the bad key in `ValueError`).
+    """
+
+    name: str
+    address: str
+    options: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RawMessage:
+    """One device message as received; stored in the inbox before it is interpreted.
+
+    `key` identifies the message for exactly-once application: two messages with the same device and key are
+    one. `kind` is a short protocol word for people (`OutputMessage`, `count`, `garbage`).
+    """
+
+    key: str
+    kind: str
+    raw: bytes
+
+
+Sink = Callable[[RawMessage], Awaitable[None]]
+"""Where a driver delivers messages; returns when the message is durable, so the driver is back-pressured."""
+
+# ---------------------------------------------------------------- facts (what a raw message means)
+
+
+class OutputStatus(StrEnum):
+    """End, or not yet the end, of one output order."""
+
+    COMPLETED = "completed"
+    INCOMPLETE = "incomplete"
+    ABORTED = "aborted"
+    BOX_RELEASED = "box_released"
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """One pack as a device describes it.
+
+    `units` is None for a full pack, else the number of single units left in an opened pack. `expiry` None
+    and `lot` "" mean that the device did not say.
+    """
+
+    pack_id: str
+    article: str
+    lot: str
+    expiry: date | None
+    units: int | None = None
+    scan_code: str = ""
+    serial: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputReported:
+    """Packs that left a device, ordered or not. The same pack is reported at most once in effect."""
+
+    order_id: str
+    status: OutputStatus
+    packs: tuple[Pack, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InputReported:
+    """A pack that entered a device and was stored (only completed inputs)."""
+
+    pack: Pack
+
+
+@dataclass(frozen=True, slots=True)
+class StockReported:
+    """The device says that its stock changed or describes packs; never booked, prompts a reconciliation."""
+
+    packs: tuple[Pack, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CountReported:
+    """A finished or broken-off counting job. `counted` good pieces left the source, `defective` were rejected."""
+
+    job_id: str
+    article: str
+    lot: str
+    source: str
+    counted: int
+    defective: int
+    complete: bool
+
+
+Fact = OutputReported | InputReported | StockReported | CountReported
+Interpreter = Callable[[bytes], tuple[Fact, ...]]
+"""Pure: raw bytes of a stored message -> its facts (empty when it means nothing for stock).
+
+Raises ProtocolError for bytes that cannot be read; such a message is kept and alarmed.
+"""
+
+# ---------------------------------------------------------------- common device life
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What the device says it is; empty strings where the protocol does not tell."""
+
+    maker: str = ""
+    model: str = ""
+    serial: str = ""
+    firmware: str = ""
+
+
+class Device(Protocol):
+    """Life of any device, driven by the supervisor: connect, watch until lost, close; then again."""
+
+    async def connect(self) -> Identity:
+        """Open the link and identify the device; may be called again after `close`."""
+        ...
+
+    async def watch(self) -> None:
+        """Run keep-alive and background reading; returns never, raises DriverError when the link is lost."""
+        ...
+
+    async def close(self) -> None:
+        """Release the link; may be called at any time, twice too. Pending calls fail with DriverError."""
+        ...
+
+
+# ---------------------------------------------------------------- scale
+
+
+@dataclass(frozen=True, slots=True)
+class WeightReading:
+    """A weight with its quality. `value` keeps the digits that were sent; `stable` None means unknown."""
+
+    value: Decimal
+    unit: str
+    stable: bool | None
+    raw: bytes = b""
+
+
+class NotStable(DriverError):
+    """The scale did not become stable in time, or is busy."""
+
+
+class Overload(DriverError):
+    """More on the scale than it can weigh."""
+
+
+class Underload(DriverError):
+    """Less than the lower end of the weighing range (pan missing, load lifted)."""
+
+
+class Disagreement(DriverError):
+    """Repeated readings differ: the line or the load is not steady; no value is given."""
+
+
+class Scale(Device, Protocol):
+    """A scale or balance."""
+
+    async def read(self) -> WeightReading:
+        """Return the weight now, stable or not; one read, never to be booked."""
+        ...
+
+    async def weigh(self, *, timeout_s: float) -> WeightReading:
+        """Return a stable weight fit for booking: identical readings that agree (two with parity, else three)."""
+        ...
+
+    async def zero(self, *, timeout_s: float) -> None:
+        """Set the zero point; the end state is gross 0."""
+        ...
+
+    async def tare(self, *, timeout_s: float) -> WeightReading:
+        """Take the present load as tare; the end state is net 0. Returns the tare weight."""
+        ...
+
+    async def set_tare(self, tare: WeightReading | None) -> None:
+        """Make `tare` the tare weight; None clears it."""
+        ...
+
+
+# ---------------------------------------------------------------- counter
+
+
+@dataclass(frozen=True, slots=True)
+class CountJob:
+    """One counting order. `job_id` is the caller's; the same id never counts twice.
+
+    `article`, `lot` and `source` are echoed in the report so that a stored message stands alone.
+    """
+
+    job_id: str
+    article: str
+    lot: str
+    source: str
+    pieces: int
+
+
+@dataclass(frozen=True, slots=True)
+class CountResult:
+    """What the counter says it did for one job. `complete` is False when it stopped before the target."""
+
+    job_id: str
+    counted: int
+    defective: int
+    complete: bool
+
+
+class Counter(Device, Protocol):
+    """A tablet counter. Finished jobs also go through the sink, which is the only path to the ledger."""
+
+    async def count(self, job: CountJob, *, timeout_s: float) -> CountResult:
+        """Count `job.pieces` pieces. Raises with `moved` UNKNOWN or YES when pieces may have fallen.
+
+        Sends a `start:<job_id>` message (cumulative counts before the job) through the sink before the
+        machine is started, and a `count:<job_id>` message with the result.
+        """
+        ...
+
+    async def reconcile(self, job: CountJob, started: bytes | None) -> CountResult | None:
+        """Ask the machine what became of a job, given the stored `start:` message of that job.
+
+        Returns None when it is known that the job never started (no start message was stored). The result
+        also goes through the sink. Raises DriverError with moved UNKNOWN when the machine cannot tell.
+        """
+        ...
+
+
+# ---------------------------------------------------------------- cabinet
+
+
+@dataclass(frozen=True, slots=True)
+class PickLine:
+    """Part of an output order: full packs of one lot."""
+
+    article: str
+    lot: str
+    packs: int
+
+
+@dataclass(frozen=True, slots=True)
+class PickOrder:
+    """An output order; `order_id` is the caller's number and is never reused."""
+
+    order_id: str
+    lines: tuple[PickLine, ...]
+    destination: str = ""
+
+
+class TaskState(StrEnum):
+    """What a device says about an order when asked."""
+
+    UNKNOWN = "unknown"
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    INCOMPLETE = "incomplete"
+    ABORTED = "aborted"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskReport:
+    """State of one order as the device tells it, with the packs that it says left."""
+
+    order_id: str
+    state: TaskState
+    packs: tuple[Pack, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All packs that the device says it holds."""
+
+    packs: tuple[Pack, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InputAsked:
+    """A pack waits at the device's input and asks whether it may enter."""
+
+    scan_code: str
+    article: str
+    lot: str
+    expiry: date | None
+    units: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class InputDecision:
+    """The answer: allowed with the values to store, or refused with a reason for the display."""
+
+    allowed: bool
+    article: str = ""
+    name: str = ""
+    lot: str = ""
+    expiry: date | None = None
+    units: int | None = None
+    pack_units: int | None = None
+    reason: str = ""
+
+
+InputHandler = Callable[[InputAsked], Awaitable[InputDecision]]
+
+
+class Cabinet(Device, Protocol):
+    """A dispensing cabinet or robot that stores packs. What it reports goes through the sink."""
+
+    async def deliver(self, order: PickOrder, *, timeout_s: float) -> TaskReport:
+        """Output packs; returns at the end of the order. Idempotent by order id within one connection."""
+        ...
+
+    async def reconcile(self, order_id: str) -> TaskReport:
+        """Ask what became of an order; its packs, if any, also go through the sink."""
+        ...
+
+    async def cancel(self, order_id: str) -> bool:
+        """Cancel an order; True when the device says it is cancelled."""
+        ...
+
+    async def inventory(self) -> Snapshot:
+        """Return everything the device says it holds."""
+        ...
+
+    def on_input(self, handler: InputHandler) -> None:
+        """Set who answers input requests; without one every input is refused."""
+        ...
+
+
+# ---------------------------------------------------------------- label printer
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What a label says. All text is data and is escaped by the driver. `gs1` is an element list (AI, value)."""
+
+    title: str
+    lines: tuple[str, ...]
+    gs1: tuple[tuple[str, str], ...] = ()
+
+
+class PrintProof(StrEnum):
+    """How much is known about a printed label."""
+
+    ACCEPTED = "accepted"
+    PRINTED = "printed"
+    TAKEN = "taken"
+
+
+@dataclass(frozen=True, slots=True)
+class PrintReceipt:
+    """Proof of a print job."""
+
+    request_id: str
+    proof: PrintProof
+
+
+@dataclass(frozen=True, slots=True)
+class PrinterStatus:
+    """The printer's own flags; `faults` holds words such as `paper_out`, `head_open`, `paused`."""
+
+    ready: bool
+    faults: tuple[str, ...]
+    waiting: int
+
+
+class LabelPrinter(Device, Protocol):
+    """A label printer."""
+
+    async def status(self) -> PrinterStatus:
+        """Ask the printer; silence raises DeviceTimeout and means faulted or offline, never ready."""
+        ...
+
+    async def print(self, label: Label, *, request_id: str) -> PrintReceipt:
+        """Print one label. Refused before sending when the printer is not ready.
+
+        Raises with moved UNKNOWN when the label may or may not have come out.
+        """
+        ...

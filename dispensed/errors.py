@@ -8,7 +8,10 @@ from typing import ClassVar
 
 
 class DispensedError(Exception):
-    """Base of every error that dispensed raises on purpose; `code` is stable and machine-readable."""
+    """Base of every error that dispensed raises on purpose.
+
+    `code` is stable and machine-readable.
+    """
 
     code: ClassVar[str] = "error"
 

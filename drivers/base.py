@@ -1,7 +1,8 @@
 """What every driver is made of: capability protocols, results, facts and errors.
 
 Capabilities are small structural protocols over plain classes. A driver never books stock and never
-decides: it reports facts through a `Sink` (stored before they are interpreted) and does what it is told,
+decides: it reports facts through a `Sink` (stored before they are interpreted) and does what it is
+told,
 once. Public methods state the wanted end state. A missing ability raises `Unsupported`.
 """
 
@@ -71,7 +72,8 @@ class DeviceSpec:
     """One configured device as its driver sees it.
 
     `address` is a transport URL (`tcp://host:port`, `serial:/dev/ttyS0?baud=9600&format=8N1`) or an
-    `opc.tcp://` endpoint. `options` are the driver's own settings, already type-checked by `parse_options`
+    `opc.tcp://` endpoint. `options` are the driver's own settings, already type-checked by
+    `parse_options`
     of the driver (each driver validates and names the bad key in `ValueError`).
     """
 
@@ -84,7 +86,8 @@ class DeviceSpec:
 class RawMessage:
     """One device message as received; stored in the inbox before it is interpreted.
 
-    `key` identifies the message for exactly-once application: two messages with the same device and key are
+    `key` identifies the message for exactly-once application: two messages with the same device and
+    key are
     one. `kind` is a short protocol word for people (`OutputMessage`, `count`, `garbage`).
     """
 
@@ -94,7 +97,10 @@ class RawMessage:
 
 
 Sink = Callable[[RawMessage], Awaitable[None]]
-"""Where a driver delivers messages; returns when the message is durable, so the driver is back-pressured."""
+"""Where a driver delivers messages.
+
+Returns when the message is durable, so the driver is back-pressured.
+"""
 
 # ---------------------------------------------------------------- facts (what a raw message means)
 
@@ -112,7 +118,8 @@ class OutputStatus(StrEnum):
 class Pack:
     """One pack as a device describes it.
 
-    `units` is None for a full pack, else the number of single units left in an opened pack. `expiry` None
+    `units` is None for a full pack, else the number of single units left in an opened pack.
+    `expiry` None
     and `lot` "" mean that the device did not say.
     """
 
@@ -127,7 +134,10 @@ class Pack:
 
 @dataclass(frozen=True, slots=True)
 class OutputReported:
-    """Packs that left a device, ordered or not. The same pack is reported at most once in effect."""
+    """Packs that left a device, ordered or not.
+
+    The same pack is reported at most once in effect.
+    """
 
     order_id: str
     status: OutputStatus
@@ -143,14 +153,20 @@ class InputReported:
 
 @dataclass(frozen=True, slots=True)
 class StockReported:
-    """The device says that its stock changed or describes packs; never booked, prompts a reconciliation."""
+    """The device says that its stock changed or describes packs.
+
+    Never booked, prompts a reconciliation.
+    """
 
     packs: tuple[Pack, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class CountReported:
-    """A finished or broken-off counting job. `counted` good pieces left the source, `defective` were rejected."""
+    """A finished or broken-off counting job.
+
+    `counted` good pieces left the source, `defective` were rejected.
+    """
 
     job_id: str
     article: str
@@ -182,18 +198,27 @@ class Identity:
 
 
 class Device(Protocol):
-    """Life of any device, driven by the supervisor: connect, watch until lost, close; then again."""
+    """Life of any device, driven by the supervisor.
+
+    Connect, watch until lost, close; then again.
+    """
 
     async def connect(self) -> Identity:
         """Open the link and identify the device; may be called again after `close`."""
         ...
 
     async def watch(self) -> None:
-        """Run keep-alive and background reading; returns never, raises DriverError when the link is lost."""
+        """Run keep-alive and background reading.
+
+        Returns never, raises DriverError when the link is lost.
+        """
         ...
 
     async def close(self) -> None:
-        """Release the link; may be called at any time, twice too. Pending calls fail with DriverError."""
+        """Release the link.
+
+        May be called at any time, twice too. Pending calls fail with DriverError.
+        """
         ...
 
 
@@ -202,7 +227,10 @@ class Device(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WeightReading:
-    """A weight with its quality. `value` keeps the digits that were sent; `stable` None means unknown."""
+    """A weight with its quality.
+
+    `value` keeps the digits that were sent; `stable` None means unknown.
+    """
 
     value: Decimal
     unit: str
@@ -234,7 +262,10 @@ class Scale(Device, Protocol):
         ...
 
     async def weigh(self, *, timeout_s: float) -> WeightReading:
-        """Return a stable weight fit for booking: identical readings that agree (two with parity, else three)."""
+        """Return a stable weight fit for booking.
+
+        Identical readings that agree (two with parity, else three).
+        """
         ...
 
     async def zero(self, *, timeout_s: float) -> None:
@@ -269,7 +300,10 @@ class CountJob:
 
 @dataclass(frozen=True, slots=True)
 class CountResult:
-    """What the counter says it did for one job. `complete` is False when it stopped before the target."""
+    """What the counter says it did for one job.
+
+    `complete` is False when it stopped before the target.
+    """
 
     job_id: str
     counted: int
@@ -278,21 +312,27 @@ class CountResult:
 
 
 class Counter(Device, Protocol):
-    """A tablet counter. Finished jobs also go through the sink, which is the only path to the ledger."""
+    """A tablet counter.
+
+    Finished jobs also go through the sink, which is the only path to the ledger.
+    """
 
     async def count(self, job: CountJob, *, timeout_s: float) -> CountResult:
-        """Count `job.pieces` pieces. Raises with `moved` UNKNOWN or YES when pieces may have fallen.
+        """Count `job.pieces` pieces.
 
-        Sends a `start:<job_id>` message (cumulative counts before the job) through the sink before the
-        machine is started, and a `count:<job_id>` message with the result.
+        Sends a `start:<job_id>` message (cumulative counts before the job) through the sink before
+        the machine is started, and a `count:<job_id>` message with the result. Raises with `moved`
+        UNKNOWN or YES when pieces may have fallen.
         """
         ...
 
     async def reconcile(self, job: CountJob, started: bytes | None) -> CountResult | None:
         """Ask the machine what became of a job, given the stored `start:` message of that job.
 
-        Returns None when it is known that the job never started (no start message was stored). The result
-        also goes through the sink. Raises DriverError with moved UNKNOWN when the machine cannot tell.
+        Returns None when it is known that the job never started (no start message was stored). The
+        result
+        also goes through the sink. Raises DriverError with moved UNKNOWN when the machine cannot
+        tell.
         """
         ...
 
@@ -377,7 +417,10 @@ class Cabinet(Device, Protocol):
     """A dispensing cabinet or robot that stores packs. What it reports goes through the sink."""
 
     async def deliver(self, order: PickOrder, *, timeout_s: float) -> TaskReport:
-        """Output packs; returns at the end of the order. Idempotent by order id within one connection."""
+        """Output packs.
+
+        Returns at the end of the order. Idempotent by order id within one connection.
+        """
         ...
 
     async def reconcile(self, order_id: str) -> TaskReport:
@@ -402,7 +445,10 @@ class Cabinet(Device, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What a label says. All text is data and is escaped by the driver. `gs1` is an element list (AI, value)."""
+    """What a label says.
+
+    All text is data and is escaped by the driver. `gs1` is an element list (AI, value).
+    """
 
     title: str
     lines: tuple[str, ...]
@@ -438,7 +484,10 @@ class LabelPrinter(Device, Protocol):
     """A label printer."""
 
     async def status(self) -> PrinterStatus:
-        """Ask the printer; silence raises DeviceTimeout and means faulted or offline, never ready."""
+        """Ask the printer.
+
+        Silence raises DeviceTimeout and means faulted or offline, never ready.
+        """
         ...
 
     async def print(self, label: Label, *, request_id: str) -> PrintReceipt:

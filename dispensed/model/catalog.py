@@ -47,7 +47,7 @@ class Storage(StrEnum):
 
 
 class LotState(StrEnum):
-    """What a person or a recall decided about a lot. Expired is derived from its date, never stored."""
+    """What a person or a recall decided about a lot; expired is derived, never stored."""
 
     QUARANTINE = "quarantine"
     RELEASED = "released"
@@ -70,8 +70,9 @@ class ExpirySource(StrEnum):
 class Item:
     """One package-level product.
 
-    `item_id` is the NDC-11 for US products, else the GTIN-14. `pack_milli` is the content of one full pack in
-    thousandths of `unit`. Piece weights are micrograms: the mean of one piece and its standard deviation.
+    `item_id` is the NDC-11 for US products, else the GTIN-14. `pack_milli` is the content of one
+    full pack in thousandths of `unit`. Piece weights are micrograms: the mean of one piece and its
+    standard deviation.
     """
 
     item_id: str
@@ -127,13 +128,13 @@ class Item:
             raise CatalogError(f"item {self.item_id} in {self.unit} has no pieces to weigh")
         if not 0 <= spread < mean:
             raise CatalogError(
-                f"item {self.item_id}: piece weight {mean} ug with spread {spread} ug is not plausible"
+                f"item {self.item_id}: piece weight {mean} ug with spread {spread} ug"
             )
 
 
 @dataclass(frozen=True, slots=True)
 class Lot:
-    """One manufacturer's batch of one item. `expiry` is the last day of use, None when it is not known."""
+    """One manufacturer's batch of one item; `expiry` is the last day of use, None when unknown."""
 
     item_id: str
     lot: str
@@ -146,7 +147,7 @@ class Lot:
         check_id(self.lot, "lot number")
         if (self.expiry is None) != (self.expiry_source is ExpirySource.UNKNOWN):
             raise CatalogError(
-                f"lot {self.lot} of {self.item_id}: expiry {self.expiry} with source {self.expiry_source}"
+                f"lot {self.lot} of {self.item_id}: expiry {self.expiry} {self.expiry_source}"
             )
 
 
@@ -178,7 +179,7 @@ class LocationKind(StrEnum):
 
     @property
     def is_external(self) -> bool:
-        """Whether this is an account outside the pharmacy's own stock; its balance may be negative."""
+        """Whether this is an account outside the pharmacy; its balance may be negative."""
         return self in EXTERNAL.values()
 
 
@@ -212,7 +213,7 @@ EXTERNAL: Mapping[str, LocationKind] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A node of the tree of places, or an external account. `device` names the machine of a DEVICE location."""
+    """A node of the tree of places, or an external account; `device` is set for DEVICE only."""
 
     location_id: str
     kind: LocationKind
@@ -234,7 +235,7 @@ class Location:
 
 
 def check_id(text: str, what: str) -> str:
-    """Return `text` when it is 1 to ID_LENGTH_MAX printable characters without outer blanks; else Invalid."""
+    """Return `text` if it is 1 to ID_LENGTH_MAX printable characters without outer blanks."""
     if not text or len(text) > ID_LENGTH_MAX or not text.isprintable() or text != text.strip():
         raise CatalogError(f"not a {what}: {text[:80]!r}")
     return text

@@ -1,7 +1,7 @@
 """The life of one dispense as a state machine.
 
-requested -> reserved -> commanded -> counted -> verified -> settled; or voided; in_doubt when a device cannot
-say what it did.
+requested -> reserved -> commanded -> counted -> verified -> settled; or voided; in_doubt when a
+device cannot say what it did.
 """
 
 from collections.abc import Mapping
@@ -65,8 +65,9 @@ TRANSITIONS: Mapping[DispenseState, frozenset[DispenseState]] = MappingProxyType
 )
 """What may follow each state.
 
-commanded -> reserved: the device is known to have done nothing. counted -> commanded: a short count is topped
-up. in_doubt -> counted, reserved or voided: only after the machine or a person said what happened.
+commanded -> reserved: the device is known to have done nothing. counted -> commanded: a short count
+is topped up. in_doubt -> counted, reserved or voided: only after the machine or a person said what
+happened.
 """
 
 

@@ -16,7 +16,7 @@ class IllegalMovement(Invalid):
 
 
 class MovementKind(StrEnum):
-    """Why stock moves. LOAD is into a device, OUTPUT out of one, PICK from a bin to the fill in progress."""
+    """Why stock moves; LOAD is into a device, OUTPUT out of one, PICK from a bin to a fill."""
 
     OPENING = "opening"
     RECEIVE = "receive"
@@ -97,7 +97,7 @@ _TOWARDS_PATIENT = frozenset(
 
 
 def check_route(kind: MovementKind, source_kind: LocationKind, target_kind: LocationKind) -> None:
-    """Raise IllegalMovement unless a movement of `kind` may go from `source_kind` to `target_kind`."""
+    """Raise IllegalMovement unless `kind` may go from `source_kind` to `target_kind`."""
     if (source_kind, target_kind) not in ROUTES[kind]:
         raise IllegalMovement(f"{kind} does not go from {source_kind} to {target_kind}")
 

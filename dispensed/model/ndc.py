@@ -1,9 +1,9 @@
 """US National Drug Codes and the GTINs made of them.
 
-Sources: 21 CFR 207.33 (NDC: labeler, product and package code in 4-4-2, 5-3-2 or 5-4-1); 45 CFR 162.1002 and
-NCPDP billing use 11 digits in 5-4-2; GS1 General Specifications: GTIN-14 check digit (modulo 10, weights 3 and
-1) and GS1 US prefix 03 for an NDC. The ten digits inside a GTIN do not tell the layout: it belongs to the
-labeler and is looked up, never guessed.
+Sources: 21 CFR 207.33 (NDC: labeler, product and package code in 4-4-2, 5-3-2 or 5-4-1); 45 CFR
+162.1002 and NCPDP billing use 11 digits in 5-4-2; GS1 General Specifications: GTIN-14 check digit
+(modulo 10, weights 3 and 1) and GS1 US prefix 03 for an NDC. The ten digits inside a GTIN do not
+tell the layout: it belongs to the labeler and is looked up, never guessed.
 """
 
 import re
@@ -60,9 +60,7 @@ class Ndc:
     def __post_init__(self) -> None:
         lengths = f"{len(self.labeler)}-{len(self.product)}-{len(self.package)}"
         if lengths not in set(NdcLayout) or _DIGITS.fullmatch(self.ndc10) is None:
-            raise NdcError(
-                f"not an NDC-10 in 4-4-2, 5-3-2 or 5-4-1: {self.labeler}-{self.product}-{self.package}"
-            )
+            raise NdcError(f"not an NDC-10 in 4-4-2, 5-3-2 or 5-4-1: {self}")
 
     def __str__(self) -> str:
         return f"{self.labeler}-{self.product}-{self.package}"
@@ -79,7 +77,7 @@ class Ndc:
 
     @property
     def ndc11(self) -> str:
-        """The eleven digits of billing (5-4-2), each segment padded with a leading zero; used as item id."""
+        """The eleven digits of billing (5-4-2), segments padded with a zero; used as item id."""
         return self.labeler.zfill(5) + self.product.zfill(4) + self.package.zfill(2)
 
     def gtin14(self, indicator: int = 0) -> str:
@@ -91,7 +89,7 @@ class Ndc:
 
 
 def parse_ndc(text: str) -> Ndc:
-    """Read a dashed NDC-10 such as `0071-0155-23`; raises NdcError, also for undashed (ambiguous) digits."""
+    """Read a dashed NDC-10 such as `0071-0155-23`; undashed digits are ambiguous: NdcError."""
     match = _DASHED.fullmatch(text)
     if match is None:
         if _DIGITS.fullmatch(text) and len(text) == _NDC10_LENGTH:
@@ -110,7 +108,7 @@ def split_ndc10(digits: str, layout: NdcLayout) -> Ndc:
 
 
 def ndc_from_ndc11(digits: str, layout: NdcLayout) -> Ndc:
-    """Undo the padding of an NDC-11 by the known layout; raises NdcError when the padding is not a zero."""
+    """Undo the padding of an NDC-11 by the known layout; NdcError when the padding is no zero."""
     if len(digits) != _NDC11_LENGTH or _DIGITS.fullmatch(digits) is None:
         raise NdcError(f"not eleven digits: {digits[:40]!r}")
     segments = (digits[:5], digits[5:9], digits[9:])
@@ -146,6 +144,6 @@ def check_gtin14(gtin: str) -> str:
 
 
 def ndc10_of_gtin(gtin: str) -> str | None:
-    """Return the ten NDC digits inside a US drug's GTIN-14, None for another country's or kind of GTIN."""
+    """Return the ten NDC digits inside a US drug's GTIN-14, None for any other GTIN."""
     check_gtin14(gtin)
     return gtin[3:-1] if gtin[1:3] == _GTIN_US_DRUG_PREFIX else None

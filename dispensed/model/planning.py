@@ -14,9 +14,10 @@ from dispensed.model.quantity import check_milli, format_milli
 
 
 def usable_on(expiry: date | None, day: date) -> bool:
-    """Whether a lot of that expiry may be used on `day` (the site's date): through the end of the day it names.
+    """Whether a lot of that expiry may be used on `day`, the site's date.
 
-    The only place where expiry is decided. An unknown expiry is never usable.
+    The only place where expiry is decided: a lot is usable through the end of the day it names; an
+    unknown expiry is never usable.
     """
     return expiry is not None and day <= expiry
 
@@ -43,7 +44,7 @@ class ExpiryTier(IntEnum):
 
 
 def expiry_tier(expiry: date, day: date) -> ExpiryTier | None:
-    """Return the tightest tier a lot has reached on `day`, None when it has more than 180 days left."""
+    """Return the tightest tier a lot has reached on `day`, None with more than 180 days left."""
     left = (expiry - day).days
     return min((tier for tier in ExpiryTier if left <= tier), default=None)
 
@@ -67,8 +68,8 @@ class NotEnough(Conflict):
 class Candidate:
     """Stock of one usable lot at one location.
 
-    `received` orders lots of one expiry: lower came first. `step_milli` is the least that leaves there at once
-    (a full pack for a robot, one piece for a counter).
+    `received` orders lots of one expiry: lower came first. `step_milli` is the least that leaves
+    there at once (a full pack for a robot, one piece for a counter).
     """
 
     location_id: str
@@ -94,10 +95,11 @@ class Pick:
 
 
 def fefo(candidates: Iterable[Candidate], wanted_milli: int) -> tuple[Pick, ...]:
-    """Choose the earliest-expiring stock that gives exactly `wanted_milli`; ties by receipt, lot, location.
+    """Choose the earliest-expiring stock that gives exactly `wanted_milli`.
 
-    Of all feasible choices it takes the most from the earliest lot, then the most from the next, and so on.
-    The caller passes only usable lots. Raises NotEnough when no choice gives exactly that quantity.
+    Of all feasible choices it takes the most from the earliest lot, then the most from the next, and
+    so on; ties of expiry go by receipt, then lot, then location. The caller passes only usable
+    lots. Raises NotEnough when no choice gives exactly that quantity.
     """
     check_milli(wanted_milli)
     if wanted_milli == 0:
@@ -132,8 +134,9 @@ class PolicyKind(StrEnum):
 class ReorderPolicy:
     """When and up to what level one item is ordered, in thousandths of its unit.
 
-    PAR: `min_milli` == `max_milli` == the level, orders when the position is below it. MIN_MAX: orders when the
-    position is at or below `min_milli` (s), up to `max_milli` (S). NONE: both 0, never orders.
+    PAR: `min_milli` == `max_milli` == the level, orders when the position is below it. MIN_MAX:
+    orders when the position is at or below `min_milli` (s), up to `max_milli` (S). NONE: both 0,
+    never orders.
     """
 
     kind: PolicyKind
@@ -178,12 +181,12 @@ class OrderAdvice:
 
 
 def inventory_position(*, usable_milli: int, on_order_milli: int, owed_milli: int) -> int:
-    """Return usable on hand + on order - owed, in thousandths; may be negative. Blocked stock does not count."""
+    """Return usable on hand + on order - owed; may be negative. Blocked stock does not count."""
     return usable_milli + on_order_milli - owed_milli
 
 
 def order_quantity(policy: ReorderPolicy, position_milli: int) -> OrderAdvice:
-    """Decide how much to order at an inventory position: whole packs, rounded up, at least the minimum order."""
+    """Decide what to order at a position: whole packs, rounded up, at least the minimum order."""
     due = {
         PolicyKind.PAR: position_milli < policy.min_milli,
         PolicyKind.MIN_MAX: position_milli <= policy.min_milli,

@@ -1,7 +1,7 @@
 """Exact amounts: integer thousandths of a billing unit, never a float.
 
-Source of the units: NCPDP code set 600-28 (EA each, ML millilitre, GM gram); quantities are billed with at
-most three decimals.
+Source of the units: NCPDP code set 600-28 (EA each, ML millilitre, GM gram); quantities are billed
+with at most three decimals.
 """
 
 import re
@@ -38,7 +38,7 @@ class Unit(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """`milli` thousandths of `unit`; never negative. Only quantities of one unit add, subtract and compare."""
+    """`milli` thousandths of `unit`, never negative; only one unit adds, subtracts and compares."""
 
     unit: Unit
     milli: int
@@ -56,8 +56,8 @@ class Quantity:
     def parse(cls, text: str | int, unit: Unit) -> Self:
         """Read plain decimal text such as `12`, `12.5` or `12.5 EA` as a quantity of `unit`.
 
-        Refused with QuantityError: a fourth decimal, a sign, an exponent, separators, a naked decimal point
-        (`.5`, `5.`), another unit's name, NaN, and every float.
+        Refused with QuantityError: a fourth decimal, a sign, an exponent, separators, a naked
+        decimal point (`.5`, `5.`), another unit's name, NaN, and every float.
         """
         if isinstance(text, int):
             return cls.of(unit, text)
@@ -113,7 +113,7 @@ def check_milli(milli: int) -> None:
 
 
 def parse_milli(text: str, unit: Unit) -> int:
-    """Read plain decimal text as thousandths of `unit`; raises QuantityError as `Quantity.parse` does."""
+    """Read plain decimal text as thousandths of `unit`; QuantityError as in `Quantity.parse`."""
     if not isinstance(text, str):
         raise QuantityError(f"a quantity is read from text or a whole number, not {text!r}")
     match = _TEXT.fullmatch(text)
@@ -129,7 +129,7 @@ def parse_milli(text: str, unit: Unit) -> int:
 
 
 def format_milli(milli: int) -> str:
-    """Write thousandths as plain decimal text without trailing zeros: 12500 -> `12.5`, -250 -> `-0.25`."""
+    """Write thousandths as decimal text without trailing zeros: 12500 is 12.5, -250 is -0.25."""
     sign = "-" if milli < 0 else ""
     whole, rest = divmod(abs(milli), MILLI)
     fraction = f".{rest:03d}".rstrip("0") if rest else ""

@@ -1,0 +1,411 @@
+"""PackML over OPC UA, the pure part: states, counts and the records that are stored.
+
+Source: OPC 30050 "OPC UA for PackML" 1.01 (state machines in 6.2, counts in 6.3.4 and 6.5.3) and its
+nodeset of 2020-10-08 for node and state numbers. Not verified on hardware.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from drivers.base import (
+    CountJob,
+    CountReported,
+    CountResult,
+    Disagreement,
+    Fact,
+    Moved,
+    ProtocolError,
+    RawMessage,
+)
+from drivers.packml.binary import PIECE_UNIT_ID, TEXT_MAX, CountElement, Descriptor
+
+PACKML_URI = "http://opcfoundation.org/UA/PackML/"
+DI_URI = "http://opcfoundation.org/UA/DI/"
+MACHINERY_URI = "http://opcfoundation.org/UA/Machinery/"
+PIECES_MAX = 1 << 24
+"""The target travels as a 32-bit float, which holds every whole number up to here."""
+INT32_MAX = (1 << 31) - 1
+JOB_ID_MAX = 64
+RECORD_MAX = 65536
+_VERSION = 1
+
+# ---------------------------------------------------------------- states
+
+
+class State(IntEnum):
+    """The states of a PackML machine, with the numbers of ISA-TR88.00.02."""
+
+    CLEARING = 1
+    STOPPED = 2
+    STARTING = 3
+    IDLE = 4
+    SUSPENDED = 5
+    EXECUTE = 6
+    STOPPING = 7
+    ABORTING = 8
+    ABORTED = 9
+    HOLDING = 10
+    HELD = 11
+    UNHOLDING = 12
+    SUSPENDING = 13
+    UNSUSPENDING = 14
+    RESETTING = 15
+    COMPLETING = 16
+    COMPLETE = 17
+
+
+RUNNING = 18
+"""Number of the wrapper state of the machine level whose inside is the execute level."""
+CLEARED = 19
+"""Number of the wrapper state of the base level whose inside is the machine level."""
+BASE_LEVEL = frozenset({State.ABORTING, State.ABORTED})
+MACHINE_LEVEL = frozenset({State.CLEARING, State.STOPPED, State.STOPPING})
+EXECUTE_LEVEL = frozenset(State) - BASE_LEVEL - MACHINE_LEVEL
+
+STATE_IDS: Mapping[int, int] = {
+    27: State.RESETTING,
+    28: State.IDLE,
+    29: State.STARTING,
+    30: State.SUSPENDING,
+    31: State.SUSPENDED,
+    32: State.UNSUSPENDING,
+    33: State.HOLDING,
+    34: State.HELD,
+    35: State.UNHOLDING,
+    36: State.EXECUTE,
+    37: State.COMPLETING,
+    38: State.COMPLETE,
+    53: State.STOPPED,
+    54: State.STOPPING,
+    55: State.CLEARING,
+    61: State.ABORTING,
+    62: State.ABORTED,
+    71: CLEARED,
+    75: RUNNING,
+}
+"""Numeric id of each state object in the PackML namespace -> state number."""
+_NAMES: Mapping[str, int] = {
+    **{state.name.capitalize(): int(state) for state in State},
+    "Running": RUNNING,
+    "Cleared": CLEARED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LevelState:
+    """What one of the three nested state machines shows; None where it shows nothing.
+
+    `node_id` is the numeric id of CurrentState/Id when that lies in the PackML namespace, `number`
+    is CurrentState/Number (optional in OPC UA), `text` the text of CurrentState.
+    """
+
+    node_id: int | None = None
+    number: int | None = None
+    text: str | None = None
+
+    def value(self) -> int | None:
+        """Return the state number, from the first of id, number and text that is known."""
+        if self.node_id is not None and self.node_id in STATE_IDS:
+            return STATE_IDS[self.node_id]
+        if self.number is not None and self.number in _NAMES.values():
+            return self.number
+        if self.text is not None:
+            return _NAMES.get(self.text)
+        return None
+
+
+def fold(base: LevelState, machine: LevelState, execute: LevelState) -> State:
+    """Fold three nested state machines into one state: the innermost that is entered.
+
+    Raises ProtocolError when they show no state together (unknown, or read while changing).
+    """
+    outer = base.value()
+    if outer in BASE_LEVEL:
+        return State(outer)
+    middle = machine.value()
+    if outer == CLEARED and middle in MACHINE_LEVEL:
+        return State(middle)
+    inner = execute.value()
+    if outer == CLEARED and middle == RUNNING and inner in EXECUTE_LEVEL:
+        return State(inner)
+    raise ProtocolError(f"the state machines show no PackML state: {base}, {machine}, {execute}")
+
+
+# ---------------------------------------------------------------- counts
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """One running count. `count` may be reset at any time, `acc` (AccCount) never goes back."""
+
+    id: int
+    count: int
+    acc: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The counts of good and of defective pieces; `defective` None where the machine has none."""
+
+    processed: Tally
+    defective: Tally | None
+
+
+def tally_of(element: CountElement) -> Tally:
+    """Return the numbers of a count structure; raises ProtocolError when one is negative."""
+    if element.count < 0 or element.acc < 0:
+        raise ProtocolError(f"negative count: {element}")
+    return Tally(element.id, element.count, element.acc)
+
+
+def pieces_between(before: Tally, after: Tally, *, reset_seen: bool) -> int:
+    """Return the pieces counted between two readings, from AccCount and checked with Count.
+
+    `reset_seen` says that Count was seen going back in between. Raises Disagreement (moved UNKNOWN)
+    when the two do not tell the same story; there is never a guess.
+    """
+    story = f"{before} before, {after} after"
+    if after.id != before.id:
+        raise Disagreement(f"the count is of another material: {story}", moved=Moved.UNKNOWN)
+    pieces = after.acc - before.acc
+    if pieces < 0:
+        raise Disagreement(f"AccCount went back: {story}", moved=Moved.UNKNOWN)
+    if reset_seen or after.count < before.count:
+        if after.count > pieces:
+            raise Disagreement(
+                f"Count was reset and still exceeds AccCount's step: {story}", moved=Moved.UNKNOWN
+            )
+    elif after.count - before.count != pieces:
+        raise Disagreement(f"Count and AccCount disagree: {story}", moved=Moved.UNKNOWN)
+    return pieces
+
+
+def result_of(job: CountJob, before: Counts, after: Counts, *, reset_seen: bool) -> CountResult:
+    """Return what a job counted between two readings; raises Disagreement (`pieces_between`)."""
+    counted = pieces_between(before.processed, after.processed, reset_seen=reset_seen)
+    defective = 0
+    if before.defective is not None and after.defective is not None:
+        defective = pieces_between(before.defective, after.defective, reset_seen=reset_seen)
+    elif before.defective != after.defective:
+        raise Disagreement(
+            "the defective count appeared or vanished during the job", moved=Moved.UNKNOWN
+        )
+    return CountResult(job.job_id, counted, defective, complete=counted >= job.pieces)
+
+
+# ---------------------------------------------------------------- parameters
+
+
+def start_parameters(job: CountJob, target: str, marker: str) -> tuple[Descriptor, ...]:
+    """Return the parameters that Start is given for a job.
+
+    OPC 30050 leaves the names to the machine: `target` is the name of the parameter that takes the
+    number of pieces; `marker` the prefix of one that carries the job id in its name ("": left out).
+    """
+    wanted = Descriptor(1, target, PIECE_UNIT_ID, "pcs", float(job.pieces))
+    if not marker:
+        return (wanted,)
+    return (wanted, Descriptor(2, f"{marker}{job.job_id}", 0, "", 0.0))
+
+
+def job_shown(parameters: Sequence[Descriptor], marker: str) -> str | None:
+    """Return the job id that a machine's parameters show; None for no job, or more than one."""
+    found = [item.name[len(marker) :] for item in parameters if item.name.startswith(marker)]
+    return found[0] if marker and len(found) == 1 else None
+
+
+# ---------------------------------------------------------------- records
+
+
+@dataclass(frozen=True, slots=True)
+class StartRecord:
+    """What is stored before a job is started: the job and the counts before it."""
+
+    job: CountJob
+    before: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class CountRecord:
+    """What is stored after a job: its result, how it ended, and the counts it comes from."""
+
+    job: CountJob
+    result: CountResult
+    state: State
+    before: Counts
+    after: Counts
+
+
+def start_message(record: StartRecord) -> RawMessage:
+    """Return the message that says a job is about to be started."""
+    body = {"kind": "start", **_job_fields(record.job), "before": _counts_fields(record.before)}
+    return RawMessage(f"start:{record.job.job_id}", "start", _dump(body))
+
+
+def count_message(record: CountRecord) -> RawMessage:
+    """Return the message that carries the result of a job."""
+    body = {
+        "kind": "count",
+        **_job_fields(record.job),
+        "counted": record.result.counted,
+        "defective": record.result.defective,
+        "complete": record.result.complete,
+        "state": record.state.name,
+        "before": _counts_fields(record.before),
+        "after": _counts_fields(record.after),
+    }
+    return RawMessage(f"count:{record.job.job_id}", "count", _dump(body))
+
+
+def read_start(raw: bytes) -> StartRecord:
+    """Return a stored `start:` message; raises ProtocolError."""
+    body = _load(raw)
+    if body.text("kind") != "start":
+        raise ProtocolError("a start record was expected")
+    return StartRecord(body.job(), body.counts("before"))
+
+
+def read_count(raw: bytes) -> CountRecord:
+    """Return a stored `count:` message; raises ProtocolError."""
+    body = _load(raw)
+    if body.text("kind") != "count":
+        raise ProtocolError("a count record was expected")
+    job = body.job()
+    result = CountResult(
+        job.job_id, body.number("counted"), body.number("defective"), body.flag("complete")
+    )
+    name = body.text("state")
+    if name not in State.__members__:
+        raise ProtocolError(f"state {name!r} is not one of PackML")
+    return CountRecord(job, result, State[name], body.counts("before"), body.counts("after"))
+
+
+def interpret(raw: bytes) -> tuple[Fact, ...]:
+    """Return the facts of a stored message: one for a result, none for a start.
+
+    Raises ProtocolError.
+    """
+    if _load(raw).text("kind") == "start":
+        read_start(raw)
+        return ()
+    record = read_count(raw)
+    job, result = record.job, record.result
+    return (
+        CountReported(
+            job.job_id,
+            job.article,
+            job.lot,
+            job.source,
+            counted=result.counted,
+            defective=result.defective,
+            complete=result.complete,
+        ),
+    )
+
+
+def _job_fields(job: CountJob) -> dict[str, str | int]:
+    return {
+        "v": _VERSION,
+        "job_id": job.job_id,
+        "article": job.article,
+        "lot": job.lot,
+        "source": job.source,
+        "pieces": job.pieces,
+    }
+
+
+def _counts_fields(counts: Counts) -> dict[str, list[int] | None]:
+    tallies = {"processed": counts.processed, "defective": counts.defective}
+    return {
+        name: None if tally is None else [tally.id, tally.count, tally.acc]
+        for name, tally in tallies.items()
+    }
+
+
+def _dump(body: Mapping[str, object]) -> bytes:
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _load(raw: bytes) -> "_Fields":
+    if len(raw) > RECORD_MAX:
+        raise ProtocolError(f"record of {len(raw)} bytes")
+    try:
+        body = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError(f"not a record: {error}") from error
+    fields = _Fields(body)
+    if fields.number("v") != _VERSION:
+        raise ProtocolError(f"record of another version than {_VERSION}")
+    return fields
+
+
+class _Fields:
+    """Typed access to a parsed record; every wrong thing raises ProtocolError."""
+
+    def __init__(self, body: object) -> None:
+        if not isinstance(body, dict):
+            raise ProtocolError("a JSON object was expected")
+        self._body: dict[str, object] = body
+
+    def _get(self, name: str) -> object:
+        if name not in self._body:
+            raise ProtocolError(f"{name} is missing")
+        return self._body[name]
+
+    def text(self, name: str) -> str:
+        value = self._get(name)
+        if not isinstance(value, str) or not _storable(value):
+            raise ProtocolError(f"{name}: {value!r} is not a text")
+        return value
+
+    def number(self, name: str) -> int:
+        return _whole(name, self._get(name))
+
+    def flag(self, name: str) -> bool:
+        value = self._get(name)
+        if not isinstance(value, bool):
+            raise ProtocolError(f"{name}: {value!r} is not true or false")
+        return value
+
+    def job(self) -> CountJob:
+        return CountJob(
+            self.text("job_id"),
+            self.text("article"),
+            self.text("lot"),
+            self.text("source"),
+            self.number("pieces"),
+        )
+
+    def counts(self, name: str) -> Counts:
+        inner = _Fields(self._get(name))
+        processed = inner.tally("processed")
+        if processed is None:
+            raise ProtocolError(f"{name}: processed is missing")
+        return Counts(processed, inner.tally("defective"))
+
+    def tally(self, name: str) -> Tally | None:
+        match self._get(name):
+            case None:
+                return None
+            case [number, count, acc]:
+                if type(number) is not int or abs(number) > INT32_MAX + 1:
+                    raise ProtocolError(f"{name}: {number!r} is not an ID")
+                return Tally(number, _whole(name, count), _whole(name, acc))
+            case other:
+                raise ProtocolError(f"{name}: {other!r} is not a count")
+
+
+def _storable(value: str) -> bool:
+    """Whether a text is UTF-8 (JSON can carry half a surrogate pair) and not overlong."""
+    try:
+        return len(value.encode()) <= TEXT_MAX
+    except UnicodeEncodeError:
+        return False
+
+
+def _whole(name: str, value: object) -> int:
+    if type(value) is not int or not 0 <= value <= INT32_MAX:
+        raise ProtocolError(f"{name}: {value!r} is not a count")
+    return value

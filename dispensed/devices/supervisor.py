@@ -42,7 +42,7 @@ USABLE = frozenset({Link.UP, Link.DEGRADED})
 
 @dataclass(frozen=True, slots=True)
 class LinkState:
-    """Availability of one device; `since` is when `state` began, `reason` is "" while all is well."""
+    """Availability of one device: its state, since when, and why (empty while all is well)."""
 
     device: str
     capability: Capability

@@ -1,0 +1,1 @@
+"""WWKS2: XML over TCP to picking robots and automated storage and retrieval systems."""

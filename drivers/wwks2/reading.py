@@ -1,0 +1,239 @@
+"""XML elements to WWKS2 messages. Pure.
+
+Source: WWKS 2 Reference Manual V6.0 §6, one section per message. Unknown attributes and elements
+are ignored; a number, date or boolean that is none raises ProtocolError.
+"""
+
+from collections.abc import Callable
+
+from drivers.base import ProtocolError
+from drivers.wwks2 import messages as wire
+from drivers.wwks2.markup import INT64, Element
+
+
+def read(lead: Element) -> wire.Message:
+    """Return the message of a lead element; raises ProtocolError when it is not one."""
+    decoder = _DECODERS.get(lead.tag)
+    if decoder is None:
+        return wire.UnknownMessage(*_address(lead), kind=lead.tag)
+    return decoder(lead)
+
+
+def _id(lead: Element) -> str:
+    message_id = lead.string("Id")
+    if not message_id:
+        raise ProtocolError(f"{lead.tag} without an Id")
+    return message_id
+
+
+def _address(lead: Element) -> tuple[str, int, int]:
+    return _id(lead), lead.integer("Source"), lead.integer("Destination")
+
+
+def _subscriber(lead: Element) -> wire.Subscriber:
+    found = lead.first("Subscriber")
+    return wire.Subscriber(
+        id=found.integer("Id"),
+        type=found.string("Type"),
+        manufacturer=found.string("Manufacturer"),
+        product=found.string("ProductInfo"),
+        version=found.string("VersionInfo"),
+        tenant=found.string("TenantId"),
+        capabilities=tuple(each.string("Name") for each in found.all("Capability")),
+    )
+
+
+def _read_status(lead: Element) -> wire.StatusResponse:
+    components = tuple(
+        wire.Component(
+            type=each.string("Type"),
+            description=each.string("Description"),
+            state=each.string("State"),
+            text=each.string("StateText"),
+        )
+        for each in lead.all("Component")
+    )
+    return wire.StatusResponse(
+        *_address(lead),
+        state=lead.string("State"),
+        text=lead.string("StateText"),
+        components=components,
+    )
+
+
+def _read_input_request(lead: Element) -> wire.InputRequest:
+    return wire.InputRequest(
+        *_address(lead),
+        new_delivery=lead.boolean("IsNewDelivery"),
+        articles=_read_articles(lead),
+        set_picking_indicator=lead.boolean("SetPickingIndicator"),
+    )
+
+
+def _read_stock_request(lead: Element) -> wire.StockInfoRequest:
+    return wire.StockInfoRequest(
+        *_address(lead),
+        include_packs=lead.boolean("IncludePacks", default=True),
+        include_article_details=lead.boolean("IncludeArticleDetails"),
+        criteria=_read_criteria(lead),
+    )
+
+
+def _read_output_message(lead: Element) -> wire.OutputMessage:
+    return wire.OutputMessage(
+        *_address(lead),
+        details=_read_details(lead),
+        articles=_read_articles(lead),
+        boxes=_read_boxes(lead),
+    )
+
+
+def _read_unprocessed(lead: Element) -> wire.UnprocessedMessage:
+    return wire.UnprocessedMessage(
+        *_address(lead),
+        reason=lead.string("Reason"),
+        text=lead.string("Text"),
+        content=lead.first("Message").text,
+    )
+
+
+def _read_details(lead: Element) -> wire.OutputDetails:
+    details = lead.first("Details")
+    return wire.OutputDetails(
+        priority=details.string("Priority", "Normal"),
+        destination=details.integer("OutputDestination"),
+        point=details.integer("OutputPoint"),
+        status=details.string("Status"),
+    )
+
+
+def _read_boxes(parent: Element) -> tuple[str, ...]:
+    return tuple(box.string("Number") for box in parent.all("Box"))
+
+
+def _read_articles(parent: Element) -> tuple[wire.Article, ...]:
+    return tuple(
+        wire.Article(
+            id=each.string("Id"),
+            name=each.string("Name"),
+            dosage_form=each.string("DosageForm"),
+            packaging_unit=each.string("PackagingUnit") or each.string("PackingUnit"),
+            max_sub_items=each.integer("MaxSubItemQuantity"),
+            quantity=each.integer("Quantity"),
+            packs=tuple(_read_pack(pack) for pack in each.all("Pack")),
+        )
+        for each in parent.all("Article")
+    )
+
+
+def _read_pack(pack: Element) -> wire.PackData:
+    handling = pack.first("Handling")
+    return wire.PackData(
+        id=pack.integer("Id", INT64),
+        index=pack.integer("Index"),
+        scan_code=pack.string("ScanCode"),
+        batch=pack.string("BatchNumber"),
+        expiry=pack.day("ExpiryDate"),
+        sub_items=pack.integer("SubItemQuantity"),
+        serial=pack.string("SerialNumber"),
+        external_id=pack.string("ExternalId"),
+        delivery=pack.string("DeliveryNumber"),
+        stock_in=pack.day("StockInDate"),
+        depth=pack.integer("Depth"),
+        width=pack.integer("Width"),
+        height=pack.integer("Height"),
+        shape=pack.string("Shape", "Cuboid"),
+        state=pack.string("State", "Available"),
+        in_fridge=pack.boolean("IsInFridge"),
+        stock_location=pack.string("StockLocationId"),
+        machine_location=pack.string("MachineLocation"),
+        output_destination=pack.integer("OutputDestination"),
+        output_point=pack.integer("OutputPoint"),
+        box=pack.string("BoxNumber"),
+        label_status=pack.string("LabelStatus"),
+        handling=handling.string("Input"),
+        handling_text=handling.string("Text"),
+    )
+
+
+def _read_criteria(lead: Element) -> tuple[wire.Criteria, ...]:
+    return tuple(
+        wire.Criteria(
+            article=each.string("ArticleId"),
+            quantity=each.integer("Quantity"),
+            sub_items=each.integer("SubItemQuantity"),
+            minimum_expiry=each.day("MinimumExpiryDate"),
+            batch=each.string("BatchNumber"),
+            single_batch=each.boolean("SingleBatchNumber"),
+            external_id=each.string("ExternalId"),
+            serial=each.string("SerialNumber"),
+            pack_id=each.integer("PackId", INT64),
+            stock_location=each.string("StockLocationId"),
+            machine_location=each.string("MachineLocation"),
+            labels=tuple(
+                wire.Label(label.string("TemplateId"), label.first("Content").text)
+                for label in each.all("Label")
+            ),
+        )
+        for each in lead.all("Criteria")
+    )
+
+
+def _read_tasks(lead: Element) -> tuple[wire.Task, ...]:
+    return tuple(
+        wire.Task(
+            id=_id(each),
+            type=each.string("Type"),
+            status=each.string("Status"),
+            articles=_read_articles(each),
+            boxes=_read_boxes(each),
+        )
+        for each in lead.all("Task")
+    )
+
+
+def _ordered(lead: Element) -> tuple[wire.OutputDetails, tuple[wire.Criteria, ...], str]:
+    return _read_details(lead), _read_criteria(lead), lead.string("BoxNumber")
+
+
+_Decoder = Callable[[Element], wire.Message]
+_DECODERS: dict[str, _Decoder] = {
+    "HelloRequest": lambda lead: wire.HelloRequest(_id(lead), _subscriber(lead)),
+    "HelloResponse": lambda lead: wire.HelloResponse(_id(lead), _subscriber(lead)),
+    "KeepAliveRequest": lambda lead: wire.KeepAliveRequest(*_address(lead)),
+    "KeepAliveResponse": lambda lead: wire.KeepAliveResponse(*_address(lead)),
+    "StatusRequest": lambda lead: wire.StatusRequest(
+        *_address(lead), lead.boolean("IncludeDetails")
+    ),
+    "StatusResponse": _read_status,
+    "InputRequest": _read_input_request,
+    "InputResponse": lambda lead: wire.InputResponse(
+        *_address(lead), lead.boolean("IsNewDelivery"), _read_articles(lead)
+    ),
+    "InputMessage": lambda lead: wire.InputMessage(
+        *_address(lead), lead.boolean("IsNewDelivery"), _read_articles(lead)
+    ),
+    "StockInfoRequest": _read_stock_request,
+    "StockInfoResponse": lambda lead: wire.StockInfoResponse(*_address(lead), _read_articles(lead)),
+    "StockInfoMessage": lambda lead: wire.StockInfoMessage(*_address(lead), _read_articles(lead)),
+    "OutputRequest": lambda lead: wire.OutputRequest(*_address(lead), *_ordered(lead)),
+    "OutputResponse": lambda lead: wire.OutputResponse(*_address(lead), *_ordered(lead)),
+    "OutputMessage": _read_output_message,
+    "TaskInfoRequest": lambda lead: wire.TaskInfoRequest(
+        *_address(lead), _read_tasks(lead), lead.boolean("IncludeTaskDetails")
+    ),
+    "TaskInfoResponse": lambda lead: wire.TaskInfoResponse(*_address(lead), _read_tasks(lead)),
+    "OutputInfoRequest": lambda lead: wire.OutputInfoRequest(
+        *_address(lead), _read_tasks(lead), lead.boolean("IncludeTaskDetails")
+    ),
+    "OutputInfoResponse": lambda lead: wire.OutputInfoResponse(*_address(lead), _read_tasks(lead)),
+    "TaskCancelRequest": lambda lead: wire.TaskCancelRequest(*_address(lead), _read_tasks(lead)),
+    "TaskCancelResponse": lambda lead: wire.TaskCancelResponse(*_address(lead), _read_tasks(lead)),
+    "TaskCancelOutputRequest": lambda lead: wire.TaskCancelOutputRequest(
+        *_address(lead), _read_tasks(lead)
+    ),
+    "TaskCancelOutputResponse": lambda lead: wire.TaskCancelOutputResponse(
+        *_address(lead), _read_tasks(lead)
+    ),
+    "UnprocessedMessage": _read_unprocessed,
+}

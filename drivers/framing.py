@@ -2,42 +2,49 @@
 
 from drivers.base import ProtocolError
 
+_ENDS = b"\r\n"
+
 
 class LineSplitter:
     """Splits a byte stream at CR LF, CR or LF; empty lines are dropped.
 
-    A line longer than `limit` raises ProtocolError once and the splitter resynchronises at the next line
-    end. Holds at most `limit` bytes between calls.
+    A line longer than `limit` is dropped up to its end. Holds at most `limit` bytes of an
+    unfinished line between calls. How the stream is cut changes neither the lines nor their order.
     """
 
     def __init__(self, limit: int = 1024) -> None:
         self._limit = limit
         self._buffer = bytearray()
         self._skipping = False
+        self._ready: list[bytes] = []
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Return the lines completed by `data`, without their ends."""
-        lines: list[bytes] = []
-        overlong = 0
+        """Return the lines completed by `data`, without their ends.
+
+        Raises ProtocolError, after all of `data` was taken, when a line in it grew too long. Lines
+        that were complete in the same `data` are kept: `feed(b"")` returns them.
+        """
+        overlong = False
         for byte in data:
-            if byte in b"\r\n":
+            if byte in _ENDS:
                 if self._buffer and not self._skipping:
-                    lines.append(bytes(self._buffer))
+                    self._ready.append(bytes(self._buffer))
                 self._buffer.clear()
                 self._skipping = False
             elif not self._skipping:
                 self._buffer.append(byte)
                 if len(self._buffer) > self._limit:
-                    overlong = len(self._buffer)
+                    overlong = self._skipping = True
                     self._buffer.clear()
-                    self._skipping = True
-        if overlong and not lines:
+        if overlong:
             raise ProtocolError(f"line longer than {self._limit} bytes")
+        lines, self._ready = self._ready, []
         return lines
 
     def reset(self) -> None:
-        """Forget a partial line."""
+        """Forget a partial line, and lines not yet returned."""
         self._buffer.clear()
+        self._ready.clear()
         self._skipping = False
 
     @property

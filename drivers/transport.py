@@ -1,12 +1,15 @@
 """Byte transports: serial lines and TCP connections behind one small protocol.
 
-The only user of pyserial. A transport is opened and closed many times in its life; `read` returns at least
-one byte or raises. Deadlines belong to the caller (`asyncio.timeout`), except for opening and writing.
+The only user of pyserial. A transport is opened and closed many times in its life; `read` returns
+at least one byte or raises. Deadlines belong to the caller (`asyncio.timeout`), except for opening
+and writing. Nothing here starts a task.
 """
 
 import asyncio
 import contextlib
+import os
 import socket
+import termios
 from collections.abc import Callable
 from typing import Protocol
 from urllib.parse import parse_qs, urlsplit
@@ -17,7 +20,10 @@ from drivers.base import DeviceUnavailable, Moved
 
 OPEN_TIMEOUT_S = 5.0
 WRITE_TIMEOUT_S = 5.0
+CLOSE_TIMEOUT_S = 1.0
 READ_MAX = 65536
+"""Bytes held for the reader. TCP stops reading beyond it; a serial line loses its oldest bytes."""
+_UNACKED_MAX_MS = 15_000
 _FORMATS = {
     f"{bits}{parity}{stop}": (bits, parity, stop)
     for bits in (7, 8)
@@ -59,6 +65,100 @@ class Transport(Protocol):
         ...
 
 
+class _Inbox:
+    """What has arrived, and why nothing more will."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._buffer = bytearray()
+        self._changed = asyncio.Event()
+        self._failure: str | None = "not open"
+
+    def __len__(self) -> int:
+        return len(self._buffer)
+
+    def start(self) -> None:
+        self._buffer.clear()
+        self._changed.clear()
+        self._failure = None
+
+    def put(self, data: bytes) -> None:
+        self._buffer += data
+        self._changed.set()
+
+    def drop_oldest(self, keep: int) -> None:
+        del self._buffer[: max(0, len(self._buffer) - keep)]
+
+    def fail(self, reason: str) -> None:
+        """Give the reason why the stream ended; the first one stands."""
+        self._failure = self._failure or reason
+        self._changed.set()
+
+    def check(self) -> None:
+        if self._failure is not None:
+            raise LinkLost(f"{self._name}: {self._failure}")
+
+    async def get(self) -> bytes:
+        while not self._buffer:
+            self.check()
+            self._changed.clear()
+            await self._changed.wait()
+        return self.take()
+
+    def take(self) -> bytes:
+        data = bytes(self._buffer)
+        self._buffer.clear()
+        return data
+
+
+def _unsent(name: str, reason: str) -> LinkLost:
+    lost = LinkLost(f"{name}: {reason}")
+    lost.moved = Moved.UNKNOWN
+    return lost
+
+
+# ---------------------------------------------------------------- TCP
+
+
+class _Stream(asyncio.Protocol):
+    """One connection's events; reading pauses while the inbox is full."""
+
+    def __init__(self, inbox: _Inbox) -> None:
+        self._inbox = inbox
+        self._transport: asyncio.Transport | None = None
+        self._paused = False
+        self.writable = asyncio.Event()
+        self.ended = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if not isinstance(transport, asyncio.Transport):
+            raise TypeError(f"a stream transport was expected, not {transport!r}")
+        self._transport = transport
+        self.writable.set()
+
+    def data_received(self, data: bytes) -> None:
+        self._inbox.put(data)
+        if len(self._inbox) >= READ_MAX and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
+
+    def pause_writing(self) -> None:
+        self.writable.clear()
+
+    def resume_writing(self) -> None:
+        self.writable.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._inbox.fail(str(exc) if exc else "closed by the other side")
+        self.writable.set()
+        self.ended.set()
+
+
 class TcpTransport:
     """A TCP connection with keep-alive and no delay."""
 
@@ -67,86 +167,105 @@ class TcpTransport:
     def __init__(self, host: str, port: int) -> None:
         self._host = host
         self._port = port
-        self._reader: asyncio.StreamReader | None = None
-        self._writer: asyncio.StreamWriter | None = None
+        self._name = f"tcp {host}:{port}"
+        self._inbox = _Inbox(self._name)
+        self._stream: _Stream | None = None
+        self._transport: asyncio.Transport | None = None
 
     async def open(self) -> None:
         """Connect within OPEN_TIMEOUT_S."""
         await self.close()
+        inbox = _Inbox(self._name)
+        inbox.start()
         try:
             async with asyncio.timeout(OPEN_TIMEOUT_S):
-                reader, writer = await asyncio.open_connection(
-                    self._host, self._port, limit=READ_MAX
+                self._transport, self._stream = await asyncio.get_running_loop().create_connection(
+                    lambda: _Stream(inbox), self._host, self._port
                 )
         except (OSError, TimeoutError) as error:
             reason = str(error) or f"no answer within {OPEN_TIMEOUT_S} s"
-            raise DeviceUnavailable(f"tcp {self._host}:{self._port}: {reason}") from error
-        _set_keepalive(writer)
-        self._reader, self._writer = reader, writer
+            raise DeviceUnavailable(f"{self._name}: {reason}") from error
+        self._inbox = inbox
+        _set_socket_options(self._transport)
 
     async def read(self) -> bytes:
         """Return at least one byte or raise LinkLost."""
-        if self._reader is None:
-            raise LinkLost(f"tcp {self._host}:{self._port}: not open")
-        try:
-            data = await self._reader.read(READ_MAX)
-        except OSError as error:
-            raise LinkLost(f"tcp {self._host}:{self._port}: {error}") from error
-        if not data:
-            raise LinkLost(f"tcp {self._host}:{self._port}: closed by the other side")
+        data = await self._inbox.get()
+        if self._stream is not None:
+            self._stream.resume()
         return data
 
     async def write(self, data: bytes) -> None:
-        """Send all of `data` within WRITE_TIMEOUT_S."""
-        if self._writer is None:
-            raise LinkLost(f"tcp {self._host}:{self._port}: not open")
+        """Send all of `data` within WRITE_TIMEOUT_S; a link that does not take it is given up."""
+        self._inbox.check()
+        transport, stream = self._transport, self._stream
+        if transport is None or stream is None:
+            raise LinkLost(f"{self._name}: not open")
+        transport.write(data)
         try:
-            self._writer.write(data)
             async with asyncio.timeout(WRITE_TIMEOUT_S):
-                await self._writer.drain()
-        except (OSError, TimeoutError) as error:
-            lost = LinkLost(f"tcp {self._host}:{self._port}: {error or 'write timed out'}")
-            lost.moved = Moved.UNKNOWN
-            raise lost from error
+                await stream.writable.wait()
+        except TimeoutError as error:
+            transport.abort()
+            raise _unsent(self._name, "write timed out") from error
+        if stream.ended.is_set():
+            raise _unsent(self._name, "closed while writing")
 
     def discard(self) -> bytes:
-        """Drop what StreamReader holds; it has no public way, so stale bytes are left to the framer."""
-        return b""
+        """Drop and return what has arrived and was not read."""
+        data = self._inbox.take()
+        if self._stream is not None:
+            self._stream.resume()
+        return data
 
     async def close(self) -> None:
         """Close the connection; a pending read ends with LinkLost."""
-        writer, self._writer, self._reader = self._writer, None, None
-        if writer is None:
+        transport, self._transport = self._transport, None
+        stream, self._stream = self._stream, None
+        self._inbox.fail("closed here")
+        if transport is None or stream is None:
             return
-        writer.close()
-        with contextlib.suppress(OSError, TimeoutError):
-            async with asyncio.timeout(1.0):
-                await writer.wait_closed()
+        transport.close()
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await stream.ended.wait()
+        except TimeoutError:
+            transport.abort()
 
 
-def _set_keepalive(writer: asyncio.StreamWriter) -> None:
-    sock = writer.get_extra_info("socket")
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+def _set_socket_options(transport: asyncio.Transport) -> None:
+    sock = transport.get_extra_info("socket")
+    for level, option, value in (
+        (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+        (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKED_MAX_MS),
+    ):
+        sock.setsockopt(level, option, value)
+
+
+# ---------------------------------------------------------------- serial
 
 
 class SerialTransport:
     """A serial port or pty, opened exclusively.
 
-    A pty carries neither baud rate nor parity; with 7 data bits the eighth bit is masked here because a pty
-    does not mask it either.
+    With a parity bit the port is told to check it: a byte with wrong parity is read as NUL, which
+    no text protocol allows. (pyserial clears INPCK, so that without this a parity error goes
+    unseen.) A pty carries neither baud rate nor parity; with 7 data bits the eighth bit is masked
+    here because a pty does not mask it either.
     """
 
     def __init__(self, path: str, baud: int, line_format: str) -> None:
         self._path = path
+        self._name = f"serial {path}"
         self._baud = baud
         self._bits, self._parity, self._stop = _FORMATS[line_format]
         self._port: serial.Serial | None = None
-        self._buffer = bytearray()
-        self._arrived = asyncio.Event()
-        self._failure: str | None = None
+        self._inbox = _Inbox(self._name)
+        self._writable = asyncio.Event()
 
     @property
     def parity(self) -> bool:
@@ -154,19 +273,26 @@ class SerialTransport:
         return self._parity != "N"
 
     async def open(self) -> None:
-        """Open the port without waiting for the other side."""
+        """Open the port within OPEN_TIMEOUT_S, without waiting for the other side."""
         await self.close()
+        opening = asyncio.ensure_future(asyncio.to_thread(self._open_port))
         try:
-            port = await asyncio.to_thread(self._open_port)
-        except (OSError, ValueError) as error:  # SerialException is an OSError
-            raise DeviceUnavailable(f"serial {self._path}: {error}") from error
-        self._port, self._failure = port, None
-        self._buffer.clear()
-        self._arrived.clear()
+            async with asyncio.timeout(OPEN_TIMEOUT_S):
+                port = await asyncio.shield(opening)
+        except (OSError, ValueError, termios.error) as error:  # SerialException is an OSError
+            opening.add_done_callback(_close_late)
+            reason = str(error) or f"not open within {OPEN_TIMEOUT_S} s"
+            raise DeviceUnavailable(f"{self._name}: {reason}") from error
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_late)
+            raise
+        self._inbox = _Inbox(self._name)
+        self._inbox.start()
+        self._port = port
         asyncio.get_running_loop().add_reader(port.fileno(), self._on_readable)
 
     def _open_port(self) -> serial.Serial:
-        return serial.Serial(
+        port = serial.Serial(
             self._path,
             baudrate=self._baud,
             bytesize=self._bits,
@@ -176,62 +302,97 @@ class SerialTransport:
             write_timeout=WRITE_TIMEOUT_S,
             exclusive=True,
         )
+        if self.parity:
+            mode = termios.tcgetattr(port.fileno())
+            mode[0] = (mode[0] | termios.INPCK) & ~(termios.IGNPAR | termios.PARMRK)
+            termios.tcsetattr(port.fileno(), termios.TCSANOW, mode)
+        return port
 
     def _on_readable(self) -> None:
         port = self._port
         if port is None:
             return
         try:
-            data = port.read(READ_MAX)
+            data = os.read(port.fileno(), READ_MAX)
+        except BlockingIOError:
+            return
         except OSError as error:
-            data, self._failure = b"", str(error)
+            self._hung_up(port, error.strerror or str(error))
+            return
         if not data:
-            self._failure = self._failure or "the line hung up"
-            asyncio.get_running_loop().remove_reader(port.fileno())
-        elif self._bits == 7:  # noqa: PLR2004 - data bits of the line format
+            self._hung_up(port, "the line hung up")
+            return
+        if self._bits == 7:  # noqa: PLR2004 - data bits of the line format
             data = bytes(byte & 0x7F for byte in data)
-        self._buffer += data
-        if len(self._buffer) > READ_MAX:
-            del self._buffer[: len(self._buffer) - READ_MAX]
-        self._arrived.set()
+        self._inbox.put(data)
+        self._inbox.drop_oldest(READ_MAX)
+
+    def _hung_up(self, port: serial.Serial, reason: str) -> None:
+        asyncio.get_running_loop().remove_reader(port.fileno())
+        self._inbox.fail(reason)
 
     async def read(self) -> bytes:
         """Return at least one byte or raise LinkLost."""
-        while not self._buffer:
-            if self._port is None or self._failure is not None:
-                raise LinkLost(f"serial {self._path}: {self._failure or 'not open'}")
-            self._arrived.clear()
-            await self._arrived.wait()
-        data = bytes(self._buffer)
-        self._buffer.clear()
-        return data
+        return await self._inbox.get()
 
     async def write(self, data: bytes) -> None:
-        """Send all of `data` within WRITE_TIMEOUT_S."""
+        """Send all of `data` within WRITE_TIMEOUT_S; what was not sent by then is dropped."""
+        self._inbox.check()
         port = self._port
         if port is None:
-            raise LinkLost(f"serial {self._path}: not open")
+            raise LinkLost(f"{self._name}: not open")
+        inbox, fd = self._inbox, int(port.fileno())
+        rest = memoryview(data)
         try:
-            await asyncio.to_thread(port.write, data)
-        except OSError as error:
-            lost = LinkLost(f"serial {self._path}: {error}")
-            lost.moved = Moved.UNKNOWN
-            raise lost from error
+            async with asyncio.timeout(WRITE_TIMEOUT_S):
+                while rest:
+                    rest = rest[await self._write_some(inbox, fd, rest) :]
+        except TimeoutError as error:
+            with contextlib.suppress(termios.error):
+                termios.tcflush(fd, termios.TCOFLUSH)
+            raise _unsent(self._name, "write timed out") from error
+        except (OSError, LinkLost) as error:
+            raise _unsent(self._name, str(error)) from error
+
+    async def _write_some(self, inbox: _Inbox, fd: int, data: memoryview) -> int:
+        """Write what fits now, after waiting for room where there is none."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                return os.write(fd, data)
+            except BlockingIOError:
+                self._writable.clear()
+                loop.add_writer(fd, self._writable.set)
+            try:
+                await self._writable.wait()
+                inbox.check()  # closed meanwhile: the number may be another file's by now
+            finally:
+                if self._inbox is inbox and self._port is not None:
+                    loop.remove_writer(fd)
 
     def discard(self) -> bytes:
         """Drop and return what has arrived and was not read."""
-        stale = bytes(self._buffer)
-        self._buffer.clear()
-        return stale
+        return self._inbox.take()
 
     async def close(self) -> None:
         """Close the port; a pending read ends with LinkLost."""
         port, self._port = self._port, None
+        self._inbox.fail("closed here")
+        self._writable.set()
         if port is not None:
-            with contextlib.suppress(OSError, ValueError):
-                asyncio.get_running_loop().remove_reader(port.fileno())
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(port.fileno())
+            loop.remove_writer(port.fileno())
             port.close()
-        self._arrived.set()
+
+
+def _close_late(opening: "asyncio.Future[serial.Serial]") -> None:
+    """Close a port whose opener no longer waits, else it would stay locked."""
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
+
+
+# ---------------------------------------------------------------- addresses
 
 
 def _tcp(url: str) -> Transport:

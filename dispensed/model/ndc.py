@@ -7,6 +7,7 @@ tell the layout: it belongs to the labeler and is looked up, never guessed.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
@@ -27,6 +28,12 @@ class NdcError(Invalid):
     """Not an NDC, or ten digits whose layout is not known."""
 
     code: ClassVar[str] = "bad_ndc"
+
+
+class UnknownLayout(NdcError):
+    """Ten digits of a labeler whose layout the catalogue does not tell; never guessed."""
+
+    code: ClassVar[str] = "unknown_ndc_layout"
 
 
 class GtinError(Invalid):
@@ -116,6 +123,40 @@ def ndc_from_ndc11(digits: str, layout: NdcLayout) -> Ndc:
     if ndc.ndc11 != digits:
         raise NdcError(f"NDC-11 {digits} has no form in layout {layout}")
     return ndc
+
+
+class NdcDirectory:
+    """The layouts of the labelers in the catalogue, learned from the dashed NDCs of its items."""
+
+    def __init__(self, known: Iterable[Ndc]) -> None:
+        self._layouts: dict[str, set[NdcLayout]] = {}
+        self._by_digits: dict[str, set[Ndc]] = {}
+        for ndc in known:
+            self._layouts.setdefault(ndc.labeler, set()).add(ndc.layout)
+            self._by_digits.setdefault(ndc.ndc10, set()).add(ndc)
+
+    def resolve(self, digits: str) -> Ndc:
+        """Divide ten undashed digits as the catalogue does: the same package, else its labeler.
+
+        Raises UnknownLayout when no labeler of the catalogue fits, or more than one reading does.
+        """
+        exact = self._by_digits.get(digits, set())
+        readings = exact or {
+            split_ndc10(digits, layout)
+            for labeler in (digits[:4], digits[:5])
+            for layout in self._layouts.get(labeler, ())
+        }
+        if len(readings) != 1:
+            found = ", ".join(sorted(map(str, readings))) or "no labeler in the catalogue fits"
+            raise UnknownLayout(f"the layout of NDC {digits[:40]} is not known: {found}")
+        return next(iter(readings))
+
+    def ndc_of_gtin(self, gtin: str) -> Ndc:
+        """Return the NDC inside a US drug's GTIN-14; raises GtinError or UnknownLayout."""
+        digits = ndc10_of_gtin(gtin)
+        if digits is None:
+            raise GtinError(f"GTIN {gtin} is not a US drug's")
+        return self.resolve(digits)
 
 
 def format_ndc11(digits: str) -> str:

@@ -1,10 +1,11 @@
 """What to pick, what is too old and what to order: pure functions over numbers and dates."""
 
 from calendar import monthrange
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import IntEnum, StrEnum
+from math import gcd
 from typing import ClassVar
 
 from dispensed.errors import Conflict, Invalid
@@ -50,6 +51,9 @@ def expiry_tier(expiry: date, day: date) -> ExpiryTier | None:
 
 
 # ---------------------------------------------------------------- first expired, first out
+
+FEFO_GRAINS_MAX = 2_000_000
+"""Largest pick planned when whole packs do not fit at once, in grains; bounds the memory."""
 
 
 class PlanningError(Invalid):
@@ -97,26 +101,79 @@ class Pick:
 def fefo(candidates: Iterable[Candidate], wanted_milli: int) -> tuple[Pick, ...]:
     """Choose the earliest-expiring stock that gives exactly `wanted_milli`.
 
-    Of all feasible choices it takes the most from the earliest lot, then the most from the next, and
-    so on; ties of expiry go by receipt, then lot, then location. The caller passes only usable
+    Of all feasible choices it takes the most from the earliest lot, then the most from the next,
+    and so on; ties of expiry go by receipt, then lot, then location. The caller passes only usable
     lots. Raises NotEnough when no choice gives exactly that quantity.
     """
     check_milli(wanted_milli)
     if wanted_milli == 0:
         raise PlanningError("nothing is wanted")
     ranked = sorted(candidates, key=lambda c: (c.expiry, c.received, c.lot, c.location_id))
+    takes = _take_greedily(ranked, wanted_milli)
+    if sum(takes) < wanted_milli:
+        takes = _take_exactly(ranked, wanted_milli)
+    return tuple(
+        Pick(candidate.location_id, candidate.lot, take)
+        for candidate, take in zip(ranked, takes, strict=True)
+        if take
+    )
+
+
+def _take_greedily(ranked: Sequence[Candidate], wanted_milli: int) -> list[int]:
+    """Take what fits from each in turn; the best choice whenever it ends at `wanted_milli`."""
     left = wanted_milli
-    picks: list[Pick] = []
+    takes: list[int] = []
     for candidate in ranked:
-        take = min(candidate.available_milli, left)
-        take -= take % candidate.step_milli
-        if take:
-            picks.append(Pick(candidate.location_id, candidate.lot, take))
-            left -= take
-    if left:
-        usable = sum(c.available_milli for c in ranked)
+        fits = min(candidate.available_milli, left)
+        takes.append(fits - fits % candidate.step_milli)
+        left -= takes[-1]
+    return takes
+
+
+def _take_exactly(ranked: Sequence[Candidate], wanted_milli: int) -> list[int]:
+    """Choose when whole steps force less from an early lot: a bounded knapsack over bit sets.
+
+    Bit n of `reachable[i]` says that candidates from i on can give exactly n grains, a grain being
+    the greatest common divisor of the steps.
+    """
+    usable = sum(c.available_milli - c.available_milli % c.step_milli for c in ranked)
+    if usable < wanted_milli:
         raise NotEnough(f"{format_milli(usable)} usable, {format_milli(wanted_milli)} wanted")
-    return tuple(picks)
+    grain = gcd(*(c.step_milli for c in ranked))
+    wanted, rest = divmod(wanted_milli, grain)
+    if wanted > FEFO_GRAINS_MAX:
+        raise PlanningError(
+            f"{format_milli(wanted_milli)} is too much to plan in steps of {format_milli(grain)}"
+        )
+    steps = [c.step_milli // grain for c in ranked]
+    times = [min(c.available_milli // c.step_milli, wanted_milli // c.step_milli) for c in ranked]
+    reachable = [1]
+    for step, most in zip(reversed(steps), reversed(times), strict=True):
+        reachable.append(_spread(reachable[-1], step, most) & ((2 << wanted) - 1))
+    reachable.reverse()
+    if rest or not reachable[0] >> wanted & 1:
+        raise NotEnough(
+            f"{format_milli(usable)} usable, but whole packs do not add up to "
+            f"{format_milli(wanted_milli)}"
+        )
+    takes: list[int] = []
+    for step, most, after in zip(steps, times, reachable[1:], strict=True):
+        fits = min(most, wanted // step)
+        possible = after >> (wanted - fits * step) & _spread(1, step, fits)
+        take = fits * step - ((possible & -possible).bit_length() - 1)
+        takes.append(take * grain)
+        wanted -= take
+    return takes
+
+
+def _spread(bits: int, step: int, times: int) -> int:
+    """Return the union of `bits` shifted left by 0, 1, ... `times` steps."""
+    done = 0
+    while done < times:
+        more = min(done + 1, times - done)
+        bits |= bits << more * step
+        done += more
+    return bits
 
 
 # ---------------------------------------------------------------- reorder

@@ -33,7 +33,7 @@ class WeighResult(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WeighVerdict:
-    """`pieces` is the count nearest to the weight; the uncertainty is one standard deviation of it."""
+    """`pieces` is the count nearest to the weight; the uncertainty is its standard deviation."""
 
     result: WeighResult
     pieces: int
@@ -47,10 +47,10 @@ def weigh_check(
 
     The variance of the weight is n * sd^2 for n pieces (the larger of counted and weighed) plus
     readability^2 / 6: two readings, zero and load, each rounded to `readability_ug` (a rectangular
-    distribution has a variance of d^2 / 12; GUM, JCGM 100:2008, 4.3.7). The mean piece weight counts
-    as exact. A verdict is given when the standard uncertainty is below 0.4 piece and the weight lies
-    nearer to a whole count than to its neighbour by more than that uncertainty; far off, the count
-    differs even when the weight is too uncertain to count. Raises WeighingError.
+    distribution has a variance of d^2 / 12; GUM, JCGM 100:2008, 4.3.7). The mean piece weight
+    counts as exact. A verdict is given when the standard uncertainty is below 0.4 piece and the
+    weight lies nearer to a whole count than to its neighbour by more than that uncertainty; far
+    off, the count differs even when the weight is too uncertain to count. Raises WeighingError.
     """
     if piece_ug <= 0 or sd_ug < 0 or readability_ug <= 0 or counted < 0:
         raise WeighingError(

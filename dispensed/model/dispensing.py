@@ -54,20 +54,20 @@ _S = DispenseState
 TRANSITIONS: Mapping[DispenseState, frozenset[DispenseState]] = MappingProxyType(
     {
         _S.REQUESTED: frozenset({_S.RESERVED, _S.VOIDED}),
-        _S.RESERVED: frozenset({_S.COMMANDED, _S.VOIDED}),
-        _S.COMMANDED: frozenset({_S.COUNTED, _S.RESERVED, _S.IN_DOUBT, _S.VOIDED}),
+        _S.RESERVED: frozenset({_S.COMMANDED, _S.REQUESTED, _S.VOIDED}),
+        _S.COMMANDED: frozenset({_S.COUNTED, _S.REQUESTED, _S.IN_DOUBT, _S.VOIDED}),
         _S.COUNTED: frozenset({_S.VERIFIED, _S.COMMANDED, _S.VOIDED}),
         _S.VERIFIED: frozenset({_S.SETTLED, _S.VOIDED}),
-        _S.IN_DOUBT: frozenset({_S.COUNTED, _S.RESERVED, _S.VOIDED}),
+        _S.IN_DOUBT: frozenset({_S.COUNTED, _S.REQUESTED, _S.VOIDED}),
         _S.SETTLED: frozenset(),
         _S.VOIDED: frozenset(),
     }
 )
 """What may follow each state.
 
-commanded -> reserved: the device is known to have done nothing. counted -> commanded: a short count
-is topped up. in_doubt -> counted, reserved or voided: only after the machine or a person said what
-happened.
+reserved, commanded -> requested: the plan is withdrawn, the device is known to have done nothing.
+counted -> commanded: a short count is topped up. in_doubt -> counted, requested or voided: only after
+the machine or a person said what happened.
 """
 
 

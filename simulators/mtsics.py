@@ -1,0 +1,335 @@
+"""A balance that speaks MT-SICS levels 0 and 1: load, settling, noise, zero, tare and its faults.
+
+The pan follows the load as a critically damped second order system; the display shows the mean of
+the last five readings, ten readings a second, and holds its digit until the mean has left it
+clearly. Weights are grams. Where sources differ (whether `@` clears the tare), it is a setting.
+"""
+
+import math
+import random
+from collections import deque
+from decimal import Decimal
+
+from drivers.base import ProtocolError
+from drivers.framing import LineSplitter
+from drivers.mtsics.codec import (
+    LINE_MAX,
+    Answer,
+    Command,
+    HardwareError,
+    LineError,
+    Misunderstood,
+    Reason,
+    Refusal,
+    Reply,
+    ReplyStatus,
+    Text,
+    Weight,
+    WeightStatus,
+    decode_command,
+    encode,
+)
+from simulators.base import FaultPlan, Json, Outgoing
+
+READING_S = 0.1
+"""Simulated seconds between two readings of the cell."""
+STABILITY_TIMEOUT_S = 15.0
+"""How long S, T and Z wait for stability before they are refused."""
+ZERO_RANGE = 0.02
+"""Part of the capacity within which Z works, either side."""
+_COMMANDS = {
+    0: ("I0", "I1", "I2", "I3", "I4", "S", "SI", "SIR", "Z", "ZI", "@"),
+    1: ("T", "TA", "TAC", "TI"),
+    2: ("I5",),
+    3: ("M21",),
+}
+_WAITING = ("S", "T", "Z")
+_FAULTS = ("motion", "overload", "underload", "hardware_error", "busy")
+
+
+class MtSicsModel:
+    """One balance with any number of hosts; answers go to the host that asked."""
+
+    def __init__(
+        self,
+        seed: int = 0,
+        *,
+        capacity_g: str = "320",
+        readability_g: str = "0.001",
+        serial: str = "B123456789",
+    ) -> None:
+        self._random = random.Random(seed)
+        self._limit = Decimal(capacity_g)
+        self._capacity = float(capacity_g)
+        self._digit = Decimal(readability_g)
+        self._d = float(readability_g)
+        self._faults = FaultPlan(_FAULTS)
+        self._numbers = {"load_g": 0.0, "noise_d": 0.1, "tau_s": 0.15}
+        self._serial = serial
+        self._reset_clears_tare = False
+        self._out: list[Outgoing] = []
+        self._hosts: dict[int, LineSplitter] = {}
+        self._streams: set[int] = set()
+        self._pending: tuple[int, str, float] | None = None
+        self._position = self._speed = self._owed = 0.0
+        self._readings: deque[float] = deque([0.0] * 5, maxlen=5)
+        self._shown = self._zero = self._tare = 0  # whole digits of the readability
+
+    # what the control channel sees
+
+    @property
+    def faults(self) -> FaultPlan:
+        """motion (never stable), overload, underload, hardware_error (`S S Error 10b`), busy."""
+        return self._faults
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """Load in grams, noise in digits, time constant, serial number, does @ clear the tare."""
+        return (*self._numbers, "serial", "reset_clears_tare")
+
+    def set(self, name: str, value: str) -> None:
+        """Put a load on the pan, or change what is in `settings`."""
+        if name == "serial":
+            if not value.isascii() or not value.isprintable() or '"' in value:
+                raise ValueError(f"setting 'serial': {value!r} is not plain text")
+            self._serial = value
+        elif name == "reset_clears_tare":
+            self._reset_clears_tare = value.lower() in ("1", "true", "yes")
+        elif name in self._numbers:
+            number = float(value)
+            if not math.isfinite(number) or (name != "load_g" and number < 0):
+                raise ValueError(f"setting {name!r}: {value!r} is out of range")
+            if name == "tau_s" and number == 0:
+                raise ValueError("setting 'tau_s': must be above 0")
+            self._numbers[name] = number
+        else:
+            raise ValueError(f"setting {name!r} is not one of {', '.join(self.settings)}")
+
+    def state(self) -> dict[str, Json]:
+        """Load, and what the display shows."""
+        return {
+            "load_g": self._numbers["load_g"],
+            "net_g": str(self._grams(self._shown - self._zero - self._tare)),
+            "tare_g": str(self._grams(self._tare)),
+            "stable": self._stable(),
+            "faults": self._faults.state(),
+        }
+
+    # physics
+
+    def step(self, dt: float) -> None:
+        """Let the pan settle, take a reading every READING_S, answer what waited for stability."""
+        self._owed += dt
+        while self._owed >= READING_S:
+            self._owed -= READING_S
+            self._settle(READING_S)
+            self._read_cell()
+            for host in sorted(self._streams):
+                self._send(host, self._weight_now("S"))
+            self._serve_pending(READING_S)
+
+    def _settle(self, dt: float) -> None:
+        omega = 1.0 / self._numbers["tau_s"]
+        load = self._numbers["load_g"]
+        offset = self._position - load
+        slope = self._speed + omega * offset
+        decay = math.exp(-omega * dt)
+        self._position = load + (offset + slope * dt) * decay
+        self._speed = (slope - omega * (offset + slope * dt)) * decay
+
+    def _read_cell(self) -> None:
+        noise = self._numbers["noise_d"] + (50.0 if self._faults.active("motion") else 0.0)
+        self._readings.append(self._position + self._random.gauss(0.0, noise * self._d))
+        mean = sum(self._readings) / len(self._readings) / self._d
+        if abs(mean - self._shown) > 0.7:  # noqa: PLR2004 - the display holds its digit
+            self._shown = round(mean)
+
+    def _stable(self) -> bool:
+        """Whether the readings agree and the pan has come to rest."""
+        spread = max(self._readings) - min(self._readings)
+        distance = abs(self._position - self._numbers["load_g"])
+        return spread <= 1.5 * self._d and distance <= 0.3 * self._d
+
+    # the protocol
+
+    def connected(self, session: int) -> None:
+        """Listen to a host."""
+        self._hosts[session] = LineSplitter(LINE_MAX)
+
+    def disconnected(self, session: int) -> None:
+        """Forget a host and what it waits for."""
+        del self._hosts[session]
+        self._cancel(session)
+
+    def received(self, session: int, data: bytes) -> None:
+        """Carry out the commands completed by `data`."""
+        splitter = self._hosts[session]
+        try:
+            lines = splitter.feed(data)
+        except ProtocolError:
+            self._send(session, LineError(Misunderstood.SYNTAX))
+            lines = splitter.feed(b"")
+        for line in lines:
+            if not line.isascii():
+                self._send(session, LineError(Misunderstood.TRANSMISSION))
+                continue
+            try:
+                command = decode_command(line)
+            except ProtocolError:
+                self._send(session, LineError(Misunderstood.SYNTAX))
+            else:
+                self._carry_out(session, command)
+
+    def outgoing(self) -> list[Outgoing]:
+        """Return the answers since the last call."""
+        out, self._out = self._out, []
+        return out
+
+    def _send(self, host: int, *replies: Reply) -> None:
+        self._out.extend(Outgoing(host, encode(reply)) for reply in replies)
+
+    def _cancel(self, host: int) -> None:
+        self._streams.discard(host)
+        if self._pending is not None and self._pending[0] == host:
+            self._pending = None
+
+    def _carry_out(self, host: int, command: Command) -> None:
+        name = command.name
+        known = any(name in names for names in _COMMANDS.values())
+        if not known or (command.arguments and name not in ("TA", "M21")):
+            self._send(host, LineError(Misunderstood.SYNTAX))
+        elif name == "@":
+            self._cancel(host)
+            if self._reset_clears_tare:
+                self._tare = 0
+            self._send(host, self._about("I4"))
+        elif self._faults.active("busy") or self._pending is not None:
+            self._send(host, Refusal("S" if name in ("SI", "SIR") else name, Reason.BUSY))
+        elif name.startswith("I"):
+            self._inform(host, name)
+        elif name in _WAITING:
+            self._streams.discard(host)
+            self._pending = (host, name, STABILITY_TIMEOUT_S)
+            self._serve_pending(0.0)
+        else:
+            self._act(host, command)
+
+    def _act(self, host: int, command: Command) -> None:
+        match command:
+            case Command("SI"):
+                self._streams.discard(host)
+                self._send(host, self._weight_now("S"))
+            case Command("SIR"):
+                self._streams.add(host)
+                self._send(host, self._weight_now("S"))
+            case Command("TI" | "ZI" as name):
+                self._send(host, self._take_reference(name))
+            case Command("TAC"):
+                self._tare = 0
+                self._send(host, Answer("TAC", ReplyStatus.DONE))
+            case Command("TA", ()):
+                self._send(host, self._tare_now())
+            case Command("TA", (str() as value, "g")):
+                self._send(host, self._preset_tare(value))
+            case Command("M21", ("0", "0")):  # host unit: grams, the only one here
+                self._send(host, Answer("M21", ReplyStatus.DONE))
+            case _:
+                self._send(host, Refusal(command.name, Reason.PARAMETER))
+
+    def _serve_pending(self, dt: float) -> None:
+        """Answer the command that waits for stability, once there is some or no more patience."""
+        if self._pending is None:
+            return
+        host, name, patience = self._pending
+        refused = self._out_of_range()
+        if self._stable() or refused is not None or self._faults.active("hardware_error"):
+            self._pending = None
+            if name == "S":
+                self._send(host, self._weight_now("S"))
+            else:
+                self._send(host, self._take_reference(name))
+        elif patience <= dt:
+            self._pending = None
+            self._send(host, Refusal(name, Reason.BUSY))
+        else:
+            self._pending = (host, name, patience - dt)
+
+    def _inform(self, host: int, name: str) -> None:
+        if name == "I0":
+            listed = [(level, each) for level, names in _COMMANDS.items() for each in names]
+            for level, each in listed[:-1]:
+                self._send(host, Answer("I0", ReplyStatus.MORE, (str(level), Text(each))))
+            level, each = listed[-1]
+            self._send(host, Answer("I0", ReplyStatus.DONE, (str(level), Text(each))))
+        else:
+            self._send(host, self._about(name))
+
+    def _about(self, name: str) -> Answer:
+        limit = self._limit.quantize(self._digit)
+        texts = {
+            "I1": ("01", "2.30", "2.22", "", ""),
+            "I2": (f"SIM Balance {limit} g",),
+            "I3": ("1.00 0.0.0.0",),
+            "I4": (self._serial,),
+            "I5": ("00000000A",),
+        }[name]
+        return Answer(name, ReplyStatus.DONE, tuple(Text(each) for each in texts))
+
+    def _grams(self, digits: int) -> Decimal:
+        return digits * self._digit
+
+    def _out_of_range(self) -> Reason | None:
+        """Whether the pan holds more than the capacity and nine digits, or has been lifted."""
+        if self._faults.active("overload") or self._position > self._capacity + 9 * self._d:
+            return Reason.OVER
+        if self._faults.active("underload") or self._position < -ZERO_RANGE * self._capacity:
+            return Reason.UNDER
+        return None
+
+    def _weight_now(self, command: str) -> Reply:
+        if self._faults.take("hardware_error"):
+            return HardwareError(command, 10, "b")
+        refused = self._out_of_range()
+        if refused is not None:
+            return Refusal(command, refused)
+        net = self._grams(self._shown - self._zero - self._tare)
+        return Weight(command, self._quality(), net, "g")
+
+    def _quality(self) -> WeightStatus:
+        return WeightStatus.STABLE if self._stable() else WeightStatus.DYNAMIC
+
+    def _take_reference(self, name: str) -> Reply:
+        """Carry out T, TI, Z or ZI with what the display shows."""
+        refused = self._out_of_range()
+        if refused is None and name in ("Z", "ZI"):
+            edge = ZERO_RANGE * self._capacity / self._d
+            if abs(self._shown) > edge:
+                refused = Reason.OVER if self._shown > 0 else Reason.UNDER
+        elif refused is None and self._shown < self._zero:
+            refused = Reason.UNDER
+        if refused is not None:
+            return Refusal(name, refused)
+        if name in ("T", "TI"):
+            self._tare = self._shown - self._zero
+            return Weight(name, self._quality(), self._grams(self._tare), "g")
+        self._zero, self._tare = self._shown, 0
+        if name == "Z":
+            return Answer("Z", ReplyStatus.DONE)
+        return Answer("ZI", ReplyStatus(self._quality().value))
+
+    def _tare_now(self) -> Weight:
+        return Weight("TA", WeightStatus.SET, self._grams(self._tare), "g")
+
+    def _preset_tare(self, text: str) -> Reply:
+        if not text.replace(".", "", 1).isdecimal():
+            return Refusal("TA", Reason.PARAMETER)
+        wanted = Decimal(text)
+        if wanted > self._limit:
+            return Refusal("TA", Reason.PARAMETER)
+        self._tare = round(wanted / self._digit)
+        return self._tare_now()
+
+
+def make(seed: int) -> MtSicsModel:
+    """Return a balance as the demonstration uses it: 320 g by 1 mg."""
+    return MtSicsModel(seed)

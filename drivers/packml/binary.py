@@ -1,11 +1,11 @@
 """The binary form of the PackML structures that a counter exchanges.
 
-Source: OPC 30050 "OPC UA for PackML" 1.01, 6.5.3 PackMLCountDataType and 6.5.5
-PackMLDescriptorDataType; numeric ids from its nodeset of 2020-10-08; OPC 10000-6 5.2 for the binary
-encoding; OPC 10000-8 5.6.3 for units. Not verified on hardware.
+Source: OPC 30050 "OPC UA for PackML" 1.01, 6.5 (PackMLCountDataType, PackMLDescriptorDataType);
+numeric ids from its nodeset of 2020-10-08; OPC 10000-6 5.2 for the binary encoding; OPC 10000-8 for
+units. Not verified on hardware.
 
-Bodies are decoded here and not by a type registered with the OPC UA library: that registry is one per
-process and keyed by namespace index, and the index differs from machine to machine.
+Bodies are decoded here and not by a type registered with the OPC UA library: that registry is one
+per process and keyed by namespace index, and the index differs from machine to machine.
 """
 
 import struct

@@ -1,7 +1,7 @@
 """PackML over OPC UA, the pure part: states, counts and the records that are stored.
 
-Source: OPC 30050 "OPC UA for PackML" 1.01 (state machines in 6.2, counts in 6.3.4 and 6.5.3) and its
-nodeset of 2020-10-08 for node and state numbers. Not verified on hardware.
+Source: OPC 30050 "OPC UA for PackML" 1.01 (state machines in 6.2, counts in 6.3.4 and 6.5.3) and
+its nodeset of 2020-10-08 for node and state numbers. Not verified on hardware.
 """
 
 import json

@@ -91,6 +91,10 @@ class Fleet:
             return idle
         raise DeviceUnknown(f"no device {name!r} is configured")
 
+    def is_up(self, name: str) -> bool:
+        """Whether commands may be sent to a device at this moment; raises DeviceUnknown."""
+        return self.link(name).state in USABLE
+
     def device_names(self, capability: str | None = None) -> tuple[str, ...]:
         """Return the names of the enabled devices (of one capability), as configured."""
         return tuple(
@@ -157,7 +161,7 @@ class Fleet:
         for each in names:
             if self.capability(each) is not capability:
                 raise DeviceUnknown(f"device {each!r} is not a {capability}")
-            if each in drivers and self.link(each).state in USABLE:
+            if each in drivers and self.is_up(each):
                 return drivers[each]
         if not names:
             raise DeviceUnknown(f"no {capability} is configured")

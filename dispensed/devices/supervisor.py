@@ -9,7 +9,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 import structlog
@@ -185,16 +185,18 @@ class Supervisor:
         new = self._state
         match new.state:
             case Link.DOWN:
-                self._log.warning("device.lost", reason=new.reason, was=old.state.value)
+                self._log.warning("device.lost", reason=new.reason, from_state=old.state.value)
             case Link.UP if old.state is Link.DEGRADED:
                 self._log.info("device.recovered")
             case Link.UP:
-                down_s = round((new.since - old.since).total_seconds(), 3)
-                self._log.info("device.connected", was=old.state.value, after_s=down_s)
+                elapsed_ms = (new.since - old.since) // timedelta(milliseconds=1)
+                self._log.info(
+                    "device.connected", from_state=old.state.value, elapsed_ms=elapsed_ms
+                )
             case Link.DEGRADED:
                 self._log.warning("device.degraded", reason=new.reason)
             case Link.STOPPED | Link.CONNECTING:
-                self._log.debug("device.stopped", was=old.state.value)
+                self._log.debug("device.stopped", from_state=old.state.value)
 
 
 def _text(error: BaseException) -> str:

@@ -6,6 +6,7 @@ Unknown attributes and elements are ignored, unknown messages become `UnknownMes
 are what is stored.
 """
 
+import contextlib
 import hashlib
 from datetime import UTC, datetime
 
@@ -94,34 +95,45 @@ def stored(message: wire.Message, raw: bytes) -> RawMessage:
     return RawMessage(key=f"{kind}:{message.id[:ID_MAX]}:{digest}", kind=kind, raw=raw)
 
 
-def garbage(raw: bytes) -> RawMessage:
-    """Return bytes that are no message as they go to the inbox."""
-    return RawMessage(f"garbage:{hashlib.sha256(raw).hexdigest()}", "garbage", raw)
+def unreadable(raw: bytes) -> RawMessage:
+    """Return what `decode` refused as it goes to the inbox.
+
+    The kind is that of the message where the bytes are XML at least, else `garbage`.
+    """
+    kind = "garbage"
+    with contextlib.suppress(ProtocolError):
+        kind = next((lead.tag[:ID_MAX] for lead in parse(raw).children), kind)
+    return RawMessage(f"{kind}:{hashlib.sha256(raw).hexdigest()}", kind, raw)
 
 
 # ---------------------------------------------------------------- what it means for stock
 
 
 def interpret(raw: bytes) -> tuple[Fact, ...]:
-    """Return what a stored document says about stock; raises ProtocolError when unreadable.
+    """Return what a stored document says about stock; raises ProtocolError when unreadable."""
+    return facts_of(decode(raw))
+
+
+def facts_of(message: wire.Message) -> tuple[Fact, ...]:
+    """Return what a message says about stock; raises ProtocolError when it contradicts itself.
 
     An OutputMessage reports the packs that it lists, final or not: the manual does not say whether
     the message that ends an order repeats those of a released box, so effects are told apart by
     pack id. A task counts once it is finished: packs of a running one may still lie inside.
     """
-    match decode(raw):
-        case wire.OutputMessage() as message:
+    match message:
+        case wire.OutputMessage():
             return (output_reported(message),)
-        case wire.InputMessage() as message:
+        case wire.InputMessage():
             return tuple(
                 InputReported(_identified(article, pack))
                 for article in message.articles
                 for pack in article.packs
                 if pack.handling == wire.Handling.COMPLETED
             )
-        case wire.StockInfoMessage() as message:
+        case wire.StockInfoMessage():
             return (StockReported(packs_of(message.articles)),)
-        case wire.TaskInfoResponse() | wire.OutputInfoResponse() as message:
+        case wire.TaskInfoResponse() | wire.OutputInfoResponse():
             reports = [task_report(task) for task in message.tasks if is_output(task)]
             return tuple(
                 OutputReported(report.order_id, _FINISHED[report.state], report.packs)

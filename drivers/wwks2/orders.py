@@ -1,0 +1,108 @@
+"""The output orders that a driver knows: open ones, and the last finished ones."""
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from drivers.base import (
+    DeviceRefused,
+    DriverError,
+    OutputReported,
+    OutputStatus,
+    Pack,
+    PickOrder,
+    TaskReport,
+    TaskState,
+)
+
+FINISHED_MAX = 256
+"""How many finished orders are remembered, so that repeating one does not output again."""
+
+Ending = TaskReport | DriverError
+
+_STATES = {
+    OutputStatus.COMPLETED: TaskState.COMPLETED,
+    OutputStatus.INCOMPLETE: TaskState.INCOMPLETE,
+    OutputStatus.ABORTED: TaskState.ABORTED,
+}
+FINISHED_STATES = frozenset(_STATES.values())
+
+
+@dataclass(slots=True)
+class OpenOrder:
+    """An order that was sent, or is about to be. `ended` holds its end, or why waiting is over."""
+
+    order: PickOrder
+    ended: "asyncio.Future[Ending]"
+    packs: dict[str, Pack] = field(default_factory=dict)
+    waiters: int = 0
+
+
+class Orders:
+    """Open and finished orders by id; bounded."""
+
+    def __init__(self, open_max: int) -> None:
+        self._open_max = open_max
+        self._open: dict[str, OpenOrder] = {}
+        self._finished: OrderedDict[str, tuple[PickOrder, TaskReport]] = OrderedDict()
+
+    def open_ids(self) -> tuple[str, ...]:
+        """The ids of all orders whose end is not known, in the order they were sent."""
+        return tuple(self._open)
+
+    def get(self, order_id: str) -> OpenOrder | None:
+        """The open order of this id."""
+        return self._open.get(order_id)
+
+    def finished(self, order: PickOrder) -> TaskReport | None:
+        """The report of an order that ended; refuses another order under a known id."""
+        known = self._open.get(order.order_id)
+        if known is not None and known.order != order:
+            raise DeviceRefused(f"order {order.order_id} is open with other lines", reason="reused")
+        ordered, report = self._finished.get(order.order_id, (order, None))
+        if ordered != order:
+            raise DeviceRefused(f"order {order.order_id} ended with other lines", reason="reused")
+        return report
+
+    def begin(self, order: PickOrder) -> OpenOrder:
+        """Note an order that is about to be sent; refuses one too many."""
+        if len(self._open) >= self._open_max:
+            raise DeviceRefused(f"{self._open_max} orders are open", reason="busy")
+        entry = OpenOrder(order, asyncio.get_running_loop().create_future())
+        self._open[order.order_id] = entry
+        return entry
+
+    def report(self, reported: OutputReported) -> None:
+        """Note what a machine reports of an order; unknown ones are none of ours."""
+        entry = self._open.get(reported.order_id)
+        if entry is None:
+            return
+        entry.packs.update({pack.pack_id: pack for pack in reported.packs})
+        state = _STATES.get(reported.status)
+        if state is not None:
+            packs = tuple(entry.packs.values())
+            self.end(TaskReport(reported.order_id, state, packs))
+
+    def end(self, report: TaskReport) -> None:
+        """Note the end of an order and tell whoever waits."""
+        entry = self._open.pop(report.order_id, None)
+        if entry is None:
+            return
+        self._finished[report.order_id] = (entry.order, report)
+        if len(self._finished) > FINISHED_MAX:
+            self._finished.popitem(last=False)
+        if not entry.ended.done():
+            entry.ended.set_result(report)
+
+    def drop(self, order_id: str, error: DriverError) -> None:
+        """Forget an order that the machine does not have; whoever waits gets the error."""
+        entry = self._open.pop(order_id, None)
+        if entry is not None and not entry.ended.done():
+            entry.ended.set_result(error)
+
+    def interrupt(self, order_id: str, error: DriverError) -> None:
+        """Tell whoever waits that waiting is over; the order stays open."""
+        entry = self._open[order_id]
+        if not entry.ended.done():
+            entry.ended.set_result(error)
+        entry.ended = asyncio.get_running_loop().create_future()

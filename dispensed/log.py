@@ -15,23 +15,18 @@ from typing import Literal, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-ALLOWED_KEYS = frozenset(
-    {
-        # what structlog itself adds
-        "event", "level", "timestamp", "logger", "exception", "stack", "dropped",
-        # bound once with `bound`
-        "actor_id", "device_id", "dispense_id", "inbox_id", "job_id", "request_id",
-        # things of the pharmacy: opaque ids, codes, states and amounts
-        "bytes", "capability", "code", "count", "cron", "database",
-        "difference_milli", "discrepancy_id", "due", "elapsed_ms", "error", "events", "file", "from_state", "head_hash",
-        "host", "item_id", "job", "key", "kind", "line", "location_id", "lot", "method", "milli",
-        "movement_id", "name", "note", "order_id", "parts", "path", "pid", "port", "proposal_id",
-        "protocol", "qty_milli", "raw", "reason", "recall_id", "result", "retry_s", "revision",
-        "rows", "signal", "since", "slot", "source", "state", "status", "target", "timeout_s",
-        "to_state", "topic", "url", "version", "workers",
-    }
-)  # fmt: skip
-"""Every key that may be written; `name` is the name of a device, job or token, never of a person."""
+_STRUCTURE = "event level timestamp logger exception stack dropped"
+_BOUND_IDS = "actor_id device_id dispense_id inbox_id job_id request_id"
+_FACTS = """
+    attempts bytes capability code count cron database difference_milli discrepancy_id
+    dispenses_in_doubt due elapsed_ms error events file from_state head_hash host item_id job
+    key kind line location_id lot messages method milli movement_id name note order_id parts
+    path pid port proposal_id protocol qty_milli raw reason recall_id result retry_s revision
+    rows signal since slot source state status target timeout_s to_state topic url version
+    weigh_result withdrawn workers
+"""
+ALLOWED_KEYS = frozenset(f"{_STRUCTURE} {_BOUND_IDS} {_FACTS}".split())
+"""Every key that may be written; `name` is that of a device, job or token, never a person's."""
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 

@@ -18,7 +18,7 @@ MILLI = 1000
 QUANTITY_MAX_MILLI = 10**15
 """Largest quantity; a mistyped number is refused long before a 64-bit column overflows."""
 
-_TEXT = re.compile(r"([0-9]{1,13})(?:\.([0-9]+))?(?: ([A-Z]{2}))?")
+_NUMBER = re.compile(r"([0-9]{1,13})(?:\.([0-9]+))?")
 _DECIMALS = 3
 
 
@@ -116,13 +116,18 @@ def parse_milli(text: str, unit: Unit) -> int:
     """Read plain decimal text as thousandths of `unit`; QuantityError as in `Quantity.parse`."""
     if not isinstance(text, str):
         raise QuantityError(f"a quantity is read from text or a whole number, not {text!r}")
-    match = _TEXT.fullmatch(text)
+    number, blank, named = text.partition(" ")
+    if blank and named != unit:
+        raise QuantityError(f"{text[:40]!r} is not a quantity of {unit}")
+    return parse_thousandths(number)
+
+
+def parse_thousandths(text: str) -> int:
+    """Read a plain decimal number with at most three decimals, no sign, as a count of thousandths."""
+    match = _NUMBER.fullmatch(text)
     if match is None:
-        raise QuantityError(f"not a plain decimal quantity: {text[:40]!r}")
-    whole, fraction, named = match.groups()
-    if named is not None and named != unit:
-        raise QuantityError(f"{text!r} is not a quantity of {unit}")
-    fraction = fraction or ""
+        raise QuantityError(f"not a plain decimal number: {text[:40]!r}")
+    whole, fraction = match[1], match[2] or ""
     if len(fraction) > _DECIMALS:
         raise QuantityError(f"at most {_DECIMALS} decimals: {text[:40]!r}")
     return int(whole) * MILLI + int(fraction.ljust(_DECIMALS, "0"))

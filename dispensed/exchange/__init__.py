@@ -1,0 +1,1 @@
+"""Documents of other systems: pure text and bytes to dataclasses and back."""

@@ -1,0 +1,161 @@
+"""Stock that may be picked, and what has been picked for a dispense."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy import Row, and_, case, func, or_, select
+
+from dispensed.ledger.engine import Tx
+from dispensed.ledger.tables import balance, effect, location, lot, movement, reservation
+from dispensed.model.catalog import LocationKind, LotState
+from dispensed.model.planning import usable_on
+
+FILL_LOCATION = "fill"
+
+
+@dataclass(frozen=True, slots=True)
+class PickRow:
+    """Usable stock of one lot at one place; `received` orders lots by their first movement."""
+
+    location_id: str
+    kind: LocationKind
+    lot: str
+    expiry: date
+    received: int
+    available: int
+
+
+@dataclass(frozen=True, slots=True)
+class HeldRow:
+    """One reservation of a dispense. `order_id` is the number under which a machine was commanded."""
+
+    reservation_id: int
+    order_id: str
+    item_id: str
+    lot: str
+    location_id: str
+    milli: int
+    remaining: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class PickedRow:
+    """What lies in the fill tray for a dispense, by lot and by the place it came from."""
+
+    lot: str
+    source: str
+    milli: int
+
+
+_ORDER_PREFIX = "order:"
+
+
+def reservation_request(order_id: str) -> str:
+    """Return the request id of the reservation for a machine order; HeldRow.order_id reads it back."""
+    return _ORDER_PREFIX + order_id
+
+
+def candidates(tx: Tx, item_id: str, on_date: date) -> tuple[PickRow, ...]:
+    """Return usable free stock of an item in bins and devices on a date of the site."""
+    first = (
+        select(func.min(movement.c.id))
+        .where(movement.c.item_id == balance.c.item_id, movement.c.lot == balance.c.lot)
+        .correlate(balance)
+        .scalar_subquery()
+    )
+    rows = tx.execute(
+        select(
+            balance.c.location_id,
+            location.c.kind,
+            balance.c.lot,
+            lot.c.expiry,
+            first.label("received"),
+            (balance.c.on_hand - balance.c.held).label("available"),
+        )
+        .join(location, location.c.location_id == balance.c.location_id)
+        .join(lot, and_(lot.c.item_id == balance.c.item_id, lot.c.lot == balance.c.lot))
+        .where(
+            balance.c.item_id == item_id,
+            location.c.kind.in_([LocationKind.BIN.value, LocationKind.DEVICE.value]),
+            lot.c.state == LotState.RELEASED.value,
+            balance.c.on_hand > balance.c.held,
+        )
+        .order_by(balance.c.location_id, balance.c.lot)
+    )
+    return tuple(_pick_row(row) for row in rows if usable_on(row.expiry, on_date))
+
+
+def _pick_row(row: Row[tuple[str, str, str, date, int, int]]) -> PickRow:
+    return PickRow(
+        location_id=row.location_id,
+        kind=LocationKind(row.kind),
+        lot=row.lot,
+        expiry=row.expiry,
+        received=row.received,
+        available=row.available,
+    )
+
+
+def holds(tx: Tx, dispense_id: int, *, active: bool = False) -> tuple[HeldRow, ...]:
+    """Return the reservations of a dispense in the order they were made; only those that still hold."""
+    query = select(reservation).where(reservation.c.dispense_id == dispense_id)
+    if active:
+        query = query.where(reservation.c.remaining > 0)
+    return tuple(
+        HeldRow(
+            reservation_id=row.id,
+            order_id=row.request_id.removeprefix(_ORDER_PREFIX),
+            item_id=row.item_id,
+            lot=row.lot,
+            location_id=row.location_id,
+            milli=row.milli,
+            remaining=row.remaining,
+            state=row.state,
+        )
+        for row in tx.execute(query.order_by(reservation.c.id))
+    )
+
+
+def picked(tx: Tx, dispense_id: int) -> tuple[PickedRow, ...]:
+    """Return what lies in the fill tray for a dispense: in less out, by lot and place of origin."""
+    into = movement.c.target == FILL_LOCATION
+    origin = case((into, movement.c.source), else_=movement.c.target)
+    net = func.sum(case((into, movement.c.milli), else_=-movement.c.milli))
+    rows = tx.execute(
+        select(movement.c.lot, origin.label("origin"), net.label("net"))
+        .where(
+            movement.c.dispense_id == dispense_id,
+            or_(into, movement.c.source == FILL_LOCATION),
+        )
+        .group_by(movement.c.lot, origin)
+        .order_by(movement.c.lot, origin)
+    )
+    return tuple(PickedRow(row.lot, row.origin, int(row.net)) for row in rows if row.net)
+
+
+def pick_movements(tx: Tx, dispense_id: int) -> tuple[tuple[int, str, str, int], ...]:
+    """Return (id, lot, source, milli) of the picks of a dispense that were not reversed, newest first."""
+    undo = movement.alias("undo")
+    rows = tx.execute(
+        select(movement.c.id, movement.c.lot, movement.c.source, movement.c.milli)
+        .outerjoin(undo, undo.c.reverses == movement.c.id)
+        .where(
+            movement.c.dispense_id == dispense_id,
+            movement.c.target == FILL_LOCATION,
+            movement.c.reverses.is_(None),
+            undo.c.id.is_(None),
+        )
+        .order_by(movement.c.id.desc())
+    )
+    return tuple((row.id, row.lot, row.source, row.milli) for row in rows)
+
+
+def effects(tx: Tx, device_id: str, keys: tuple[str, ...]) -> frozenset[str]:
+    """Return those of `keys` whose effect was applied for a device."""
+    rows = tx.execute(
+        select(effect.c.effect_key).where(
+            effect.c.device_id == device_id, effect.c.effect_key.in_(keys)
+        )
+    )
+    return frozenset(row.effect_key for row in rows)

@@ -1,0 +1,124 @@
+"""Compares what a cabinet says it holds with the book and keeps one discrepancy per difference."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import structlog
+
+from dispensed.errors import DeviceProblem
+from dispensed.ledger import catalog, discrepancies, inbox, read
+from dispensed.ledger.engine import Tx
+from dispensed.ledger.post import Stamp
+from dispensed.model.catalog import Item
+from dispensed.model.quantity import format_milli
+from dispensed.services import booking
+from dispensed.services.site import Site
+from drivers.base import DriverError, Pack, Snapshot
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+SNAPSHOT = "snapshot"
+TRIES = 5
+ACTOR = "reconcile"
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileReport:
+    """Outcome for one device: lots compared, differences open now, articles unknown to the catalogue.
+
+    `skipped` lots are being moved by a command at this moment and were left as they are; `settled` False
+    means that the device kept reporting changes and nothing was compared.
+    """
+
+    device: str
+    compared: int
+    differing: int
+    skipped: int
+    unknown_articles: tuple[str, ...]
+    settled: bool
+
+
+async def reconcile(
+    site: Site, device: str | None, actor: str = ACTOR
+) -> tuple[ReconcileReport, ...]:
+    """Reconcile one cabinet or all that are up; raises DeviceProblem when the named one fails."""
+    names = site.machines.device_names("cabinet") if device is None else (device,)
+    reports: list[ReconcileReport] = []
+    for name in names:
+        if device is None and not site.machines.is_up(name):
+            continue
+        try:
+            reports.append(await _reconcile_one(site, name, actor))
+        except DriverError as error:
+            if device is not None:
+                raise DeviceProblem(f"device {name}: {error}; nothing was compared") from error
+            log.warning("reconcile.failed", device_id=name, reason=str(error))
+    site.changes.notify("discrepancies")
+    return tuple(reports)
+
+
+async def _reconcile_one(site: Site, device: str, actor: str) -> ReconcileReport:
+    cabinet = site.machines.cabinet(device)
+    for _ in range(TRIES):
+        before = await site.store.read(lambda tx: inbox.last_id(tx, device))
+        snapshot = await cabinet.inventory()
+        report = await site.store.write(
+            lambda tx, before=before, snapshot=snapshot: _compare(
+                tx, site, device, before, snapshot, actor
+            )
+        )
+        if report is not None:
+            return report
+    return ReconcileReport(device, 0, 0, 0, (), settled=False)
+
+
+def _compare(  # noqa: PLR0913 - the parts of one comparison
+    tx: Tx, site: Site, device: str, before: int, snapshot: Snapshot, actor: str
+) -> ReconcileReport | None:
+    """Compare in one transaction; None when the device reported something in the meantime."""
+    if inbox.last_id(tx, device) != before:
+        return None
+    stamp = site.stamp(actor)
+    place = site.machines.location(device)
+    told, unknown = _told(tx, snapshot, stamp)
+    book = read.book_of(tx, place)
+    moving = read.lots_commanded(tx, place)
+    differing = skipped = 0
+    keys = sorted(set(told) | set(book) | discrepancies.open_lots(tx, SNAPSHOT, place))
+    for key in keys:
+        if key in moving:
+            skipped += 1
+            continue
+        there, here = told.get(key, 0), book.get(key, 0)
+        differing += there != here
+        discrepancies.set_difference(
+            tx,
+            kind=SNAPSHOT,
+            item_id=key[0],
+            lot=key[1],
+            location_id=place,
+            difference=there - here,
+            detail=f"{device} holds {format_milli(there)}, the book {format_milli(here)}",
+            stamp=stamp,
+        )
+    return ReconcileReport(
+        device, len(keys) - skipped, differing, skipped, tuple(sorted(unknown)), settled=True
+    )
+
+
+def _told(tx: Tx, snapshot: Snapshot, stamp: Stamp) -> tuple[dict[tuple[str, str], int], set[str]]:
+    """Sum a snapshot by item and lot; lots unknown so far are taken in, in quarantine."""
+    packs: dict[str, list[Pack]] = defaultdict(list)
+    for pack in snapshot.packs:
+        packs[pack.article].append(pack)
+    told: dict[tuple[str, str], int] = defaultdict(int)
+    unknown: set[str] = set()
+    for article, held in packs.items():
+        item: Item | None = catalog.find_item(tx, article)
+        if item is None:
+            unknown.add(article)
+            continue
+        for pack in held:
+            lot = booking.known_lot(tx, item, pack, stamp)
+            told[article, lot] += booking.pack_milli(item, pack)
+    return dict(told), unknown

@@ -1,0 +1,110 @@
+"""Decides from where and by which machine one fill is made: the earliest-expiring feasible stock wins."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from typing import ClassVar
+
+from dispensed.errors import Conflict
+from dispensed.ledger import picking
+from dispensed.ledger.engine import Tx
+from dispensed.ledger.picking import PickRow
+from dispensed.model.catalog import Item, LocationKind
+from dispensed.model.planning import Candidate, NotEnough, Pick, fefo
+from dispensed.model.quantity import MILLI, Unit, format_milli
+from dispensed.services.site import Machines
+
+
+class Route(StrEnum):
+    """How a fill is made: whole packs from a cabinet, pieces by a counter, or by a person's hand."""
+
+    CABINET = "cabinet"
+    COUNTER = "counter"
+    HAND = "hand"
+
+
+ANY_ROUTE = "auto"
+"""Route of a dispense whose order leaves the choice to dispensed."""
+
+
+class NothingToPick(Conflict):
+    """No feasible stock gives the ordered quantity."""
+
+    code: ClassVar[str] = "insufficient_stock"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One feasible way to make a fill. `device` is None for work by hand."""
+
+    route: Route
+    device: str | None
+    picks: tuple[Pick, ...]
+
+
+def plan(tx: Tx, machines: Machines, item: Item, milli: int, *, asked: str, on_date: date) -> Plan:
+    """Return the plan for `milli` of an item; raises NothingToPick with the numbers."""
+    rows = picking.candidates(tx, item.item_id, on_date)
+    routes = list(Route) if asked == ANY_ROUTE else [Route(asked)]
+    plans: list[tuple[date, int, Plan]] = []
+    for rank, route in enumerate(routes):
+        for device in _devices(machines, route):
+            found = _try_route(rows, machines, item, milli, route, device)
+            if found is not None:
+                plans.append((_first_expiry(found, rows), rank, found))
+                break
+    if not plans:
+        usable = sum(row.available for row in rows)
+        raise NothingToPick(
+            f"item {item.item_id}: {format_milli(milli)} {item.unit} asked by route {asked},"
+            f" {format_milli(usable)} {item.unit} usable in bins and cabinets, and no machine"
+            " that is up can give exactly that"
+        )
+    return min(plans, key=lambda entry: entry[:2])[2]
+
+
+def _devices(machines: Machines, route: Route) -> list[str | None]:
+    if route is Route.HAND:
+        return [None]
+    return [name for name in machines.device_names(route.value) if machines.is_up(name)]
+
+
+def _try_route(
+    rows: tuple[PickRow, ...],
+    machines: Machines,
+    item: Item,
+    milli: int,
+    route: Route,
+    device: str | None,
+) -> Plan | None:
+    fits: Callable[[PickRow], bool]
+    if route is Route.CABINET and device is not None:
+        location, step = machines.location(device), item.pack_milli
+
+        def fits(row: PickRow) -> bool:
+            return row.location_id == location
+    else:
+        step = MILLI if route is Route.COUNTER else 1
+        if route is Route.COUNTER and item.unit is not Unit.EA:
+            return None
+
+        def fits(row: PickRow) -> bool:
+            return row.kind is LocationKind.BIN
+
+    if milli % step:
+        return None
+    candidates = [
+        Candidate(row.location_id, row.lot, row.expiry, row.received, row.available, step)
+        for row in rows
+        if fits(row)
+    ]
+    try:
+        return Plan(route, device, fefo(candidates, milli))
+    except NotEnough:
+        return None
+
+
+def _first_expiry(found: Plan, rows: tuple[PickRow, ...]) -> date:
+    expiry = {(row.location_id, row.lot): row.expiry for row in rows}
+    return min(expiry[pick.location_id, pick.lot] for pick in found.picks)

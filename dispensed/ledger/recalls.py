@@ -1,0 +1,131 @@
+"""Recall cases: an open one blocks its lot, or every lot of its item, whenever it turns up."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, insert, or_, select, update
+
+from dispensed.errors import Conflict, NotFound
+from dispensed.ledger.engine import Tx
+from dispensed.ledger.stamp import Stamp, audit
+from dispensed.ledger.tables import lot as lot_table
+from dispensed.ledger.tables import recall_case
+from dispensed.model.catalog import LotState
+
+
+class RecallExists(Conflict):
+    """An open case with this reference names the same item and lot."""
+
+    code = "recall_exists"
+
+
+class RecallClosed(Conflict):
+    """The case is closed already."""
+
+    code = "recall_closed"
+
+
+@dataclass(frozen=True, slots=True)
+class RecallRow:
+    """One case; `lot` None recalls every lot of the item."""
+
+    id: int
+    reference: str
+    item_id: str
+    lot: str | None
+    recall_class: str
+    reason: str
+    state: str
+    actor: str
+    opened_at: datetime
+    closed_at: datetime | None
+
+
+def open_case(  # noqa: PLR0913 - what a recall notice says
+    tx: Tx,
+    *,
+    item_id: str,
+    lot: str | None,
+    recall_class: str,
+    reference: str,
+    stamp: Stamp,
+) -> RecallRow:
+    """Open a case and block the lots it names; raises RecallExists for a second one of the same kind."""
+    for case in page(tx, state="open"):
+        if (case.reference, case.item_id, case.lot) == (reference, item_id, lot):
+            raise RecallExists(f"recall {reference} of item {item_id} lot {lot or 'all'} is open")
+    case_id = tx.execute(
+        insert(recall_case).returning(recall_case.c.id),
+        {
+            "reference": reference,
+            "item_id": item_id,
+            "lot": lot,
+            "recall_class": recall_class,
+            "reason": stamp.reason,
+            "state": "open",
+            "actor": stamp.actor,
+            "opened_at": stamp.at,
+            "recorded_at": stamp.at,
+        },
+    ).scalar_one()
+    named = [lot_table.c.item_id == item_id]
+    if lot is not None:
+        named.append(lot_table.c.lot == lot)
+    tx.execute(update(lot_table).where(*named).values(state=LotState.RECALLED.value))
+    audit(tx, stamp, "opened", f"recall {case_id}", {"item": item_id, "lot": lot or "all"})
+    return get(tx, case_id)
+
+
+def close_case(tx: Tx, recall_id: int, stamp: Stamp) -> RecallRow:
+    """Close a case; its lots keep their state. Raises NotFound or RecallClosed."""
+    if get(tx, recall_id).state != "open":
+        raise RecallClosed(f"recall {recall_id} is closed")
+    tx.execute(
+        update(recall_case)
+        .where(recall_case.c.id == recall_id)
+        .values(state="closed", closed_at=stamp.at)
+    )
+    audit(tx, stamp, "closed", f"recall {recall_id}", {})
+    return get(tx, recall_id)
+
+
+def is_recalled(tx: Tx, item_id: str, lot: str) -> bool:
+    """Say whether an open case names a lot."""
+    query = select(recall_case.c.id).where(
+        recall_case.c.item_id == item_id,
+        recall_case.c.state == "open",
+        or_(recall_case.c.lot == lot, recall_case.c.lot.is_(None)),
+    )
+    return tx.execute(query.limit(1)).first() is not None
+
+
+def get(tx: Tx, recall_id: int) -> RecallRow:
+    """Return one case; raises NotFound."""
+    rows = _rows(tx, recall_case.c.id == recall_id)
+    if not rows:
+        raise NotFound(f"no recall {recall_id}")
+    return rows[0]
+
+
+def page(tx: Tx, *, state: str | None = None) -> tuple[RecallRow, ...]:
+    """Return the cases of a state or all, newest first."""
+    return _rows(tx, recall_case.c.state == state if state is not None else recall_case.c.id > 0)
+
+
+def _rows(tx: Tx, condition: ColumnElement[bool]) -> tuple[RecallRow, ...]:
+    query = select(recall_case).where(condition).order_by(recall_case.c.id.desc())
+    return tuple(
+        RecallRow(
+            id=row.id,
+            reference=row.reference,
+            item_id=row.item_id,
+            lot=row.lot,
+            recall_class=row.recall_class,
+            reason=row.reason,
+            state=row.state,
+            actor=row.actor,
+            opened_at=row.opened_at,
+            closed_at=row.closed_at,
+        )
+        for row in tx.execute(query)
+    )

@@ -92,8 +92,9 @@ def parse_formulary(text: str) -> tuple[FormularyEntry, ...]:
     entries: list[tuple[int, FormularyEntry]] = []
     if rows:
         header_line, header = rows[0]
-        faults += _header_faults(header_line, header)
-        if not faults:
+        header_faults = list(_header_faults(header_line, header))
+        faults += header_faults
+        if not header_faults:
             entries = [
                 (line, entry)
                 for line, cells in rows[1:]

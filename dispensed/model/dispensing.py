@@ -66,8 +66,8 @@ TRANSITIONS: Mapping[DispenseState, frozenset[DispenseState]] = MappingProxyType
 """What may follow each state.
 
 reserved, commanded -> requested: the plan is withdrawn, the device is known to have done nothing.
-counted -> commanded: a short count is topped up. in_doubt -> counted, requested or voided: only after
-the machine or a person said what happened.
+counted -> commanded: a short count is topped up. in_doubt -> counted, requested or voided: only
+after the machine or a person said what happened.
 """
 
 

@@ -37,7 +37,7 @@ _PACK_AIS = frozenset(
     {AI_GTIN, AI_LOT, "11", AI_EXPIRY, AI_SERIAL, "240"}
     | {"710", "711", "712", "713", "714", "715", "716", "717"}
 )
-"""What medicine packs carry: product, lot, made on, expiry, serial, maker's code, national numbers."""
+"""What medicine packs carry: product, lot, made, expiry, serial, maker's and national codes."""
 
 _NO_DAY = "00"
 _YEARS_AHEAD_MAX = 50

@@ -123,7 +123,7 @@ def parse_milli(text: str, unit: Unit) -> int:
 
 
 def parse_thousandths(text: str) -> int:
-    """Read a plain decimal number with at most three decimals, no sign, as a count of thousandths."""
+    """Read a plain decimal number, at most three decimals and no sign, as thousandths."""
     match = _NUMBER.fullmatch(text)
     if match is None:
         raise QuantityError(f"not a plain decimal number: {text[:40]!r}")

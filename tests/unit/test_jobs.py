@@ -29,9 +29,9 @@ def slots_between(cron: str, zone: ZoneInfo, start: str, end: str) -> list[str]:
         at = slot
 
 
-# On 2026-03-08 New York's clocks go from 02:00 to 03:00 (07:00 UTC); on 2026-11-01 from 02:00 back
-# to 01:00 (06:00 UTC). Berlin's go from 02:00 to 03:00 on 2026-03-29 and from 03:00 back to 02:00 on
-# 2026-10-25, both at 01:00 UTC.
+# On 2026-03-08 New York's clocks go from 02:00 to 03:00 (07:00 UTC); on 2026-11-01 from 02:00
+# back to 01:00 (06:00 UTC). Berlin's go from 02:00 to 03:00 on 2026-03-29 and from 03:00 back to
+# 02:00 on 2026-10-25, both at 01:00 UTC.
 DAILY = [
     (
         NEW_YORK,

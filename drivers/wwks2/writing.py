@@ -21,7 +21,7 @@ def lead_of(message: wire.Message) -> Element:
     return lead
 
 
-def kind_of(message: wire.Message) -> str:
+def kind_of(message: wire.Hello | wire.Addressed) -> str:
     """Return the name of the lead element of a message."""
     return message.kind if isinstance(message, wire.UnknownMessage) else type(message).__name__
 

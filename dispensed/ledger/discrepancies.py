@@ -1,7 +1,9 @@
-"""Discrepancies: differences between the book and what machines and people found, one open per place.
+"""Discrepancies.
 
-`difference` is signed thousandths: what was found less what the book says. At most one discrepancy of a
-kind is open per item, lot and location (the database enforces it).
+Differences between the book and what machines and people found, one open per place.
+
+`difference` is signed thousandths: what was found less what the book says. At most one discrepancy
+of a kind is open per item, lot and location (the database enforces it).
 """
 
 from dataclasses import dataclass
@@ -59,8 +61,8 @@ def set_difference(  # noqa: PLR0913 - the key of a discrepancy and what is know
 ) -> None:
     """Make the open discrepancy of a place exactly `difference`: open, resize or close it.
 
-    At 0 an uncontrolled one closes by itself with the reason; a controlled one keeps its last size and
-    waits for a person, its detail says that the numbers agree again.
+    At 0 an uncontrolled one closes by itself with the reason; a controlled one keeps its last size
+    and waits for a person, its detail says that the numbers agree again.
     """
     found = _open_row(tx, kind, item_id, lot, location_id)
     if found is None:
@@ -104,7 +106,10 @@ def add(  # noqa: PLR0913 - the key of a discrepancy and what is known of it
 
 
 def close(tx: Tx, discrepancy_id: int, stamp: Stamp) -> DiscrepancyRow:
-    """Close one by a person's word, with the stamp's reason; raises NotFound or DiscrepancyClosed."""
+    """Close one by a person's word, with the stamp's reason.
+
+    Raises NotFound or DiscrepancyClosed.
+    """
     row = get(tx, discrepancy_id)
     if row.state != "open":
         raise DiscrepancyClosed(f"discrepancy {discrepancy_id} was closed by {row.closed_by}")
@@ -154,7 +159,7 @@ def _row(row: Row[*tuple[object, ...]]) -> DiscrepancyRow:
 
 def _open_row(
     tx: Tx, kind: str, item_id: str, lot: str, location_id: str
-) -> Row[tuple[int, int, str]] | None:
+) -> Row[int, int, str] | None:
     return tx.execute(
         select(discrepancy.c.id, discrepancy.c.difference, discrepancy.c.detail).where(
             discrepancy.c.kind == kind,

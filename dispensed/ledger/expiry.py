@@ -7,7 +7,7 @@ from dispensed.ledger.stamp import Stamp, audit
 from dispensed.ledger.tables import audit_event
 
 
-def flag_once(  # noqa: PLR0913 - the key of a flag
+def flag_once(
     tx: Tx, item_id: str, lot: str, location_id: str, tier_days: int, stamp: Stamp
 ) -> bool:
     """Flag a lot at a place for a tier; False when that was done before."""

@@ -27,7 +27,10 @@ class PickRow:
 
 @dataclass(frozen=True, slots=True)
 class HeldRow:
-    """One reservation of a dispense. `order_id` is the number under which a machine was commanded."""
+    """One reservation of a dispense.
+
+    `order_id` is the number under which a machine was commanded.
+    """
 
     reservation_id: int
     order_id: str
@@ -52,7 +55,10 @@ _ORDER_PREFIX = "order:"
 
 
 def reservation_request(order_id: str) -> str:
-    """Return the request id of the reservation for a machine order; HeldRow.order_id reads it back."""
+    """Return the request id of the reservation for a machine order.
+
+    HeldRow.order_id reads it back.
+    """
     return _ORDER_PREFIX + order_id
 
 
@@ -86,7 +92,7 @@ def candidates(tx: Tx, item_id: str, on_date: date) -> tuple[PickRow, ...]:
     return tuple(_pick_row(row) for row in rows if usable_on(row.expiry, on_date))
 
 
-def _pick_row(row: Row[tuple[str, str, str, date, int, int]]) -> PickRow:
+def _pick_row(row: Row[str, str, str, date, int, int]) -> PickRow:
     return PickRow(
         location_id=row.location_id,
         kind=LocationKind(row.kind),
@@ -98,7 +104,10 @@ def _pick_row(row: Row[tuple[str, str, str, date, int, int]]) -> PickRow:
 
 
 def holds(tx: Tx, dispense_id: int, *, active: bool = False) -> tuple[HeldRow, ...]:
-    """Return the reservations of a dispense in the order they were made; only those that still hold."""
+    """Return the reservations of a dispense in the order they were made.
+
+    Only those that still hold.
+    """
     query = select(reservation).where(reservation.c.dispense_id == dispense_id)
     if active:
         query = query.where(reservation.c.remaining > 0)
@@ -135,7 +144,10 @@ def picked(tx: Tx, dispense_id: int) -> tuple[PickedRow, ...]:
 
 
 def pick_movements(tx: Tx, dispense_id: int) -> tuple[tuple[int, str, str, int], ...]:
-    """Return (id, lot, source, milli) of the picks of a dispense that were not reversed, newest first."""
+    """Return (id, lot, source, milli) of the picks of a dispense that were not reversed.
+
+    Newest first.
+    """
     undo = movement.alias("undo")
     rows = tx.execute(
         select(movement.c.id, movement.c.lot, movement.c.source, movement.c.milli)

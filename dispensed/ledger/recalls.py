@@ -41,7 +41,7 @@ class RecallRow:
     closed_at: datetime | None
 
 
-def open_case(  # noqa: PLR0913 - what a recall notice says
+def open_case(
     tx: Tx,
     *,
     item_id: str,
@@ -50,7 +50,10 @@ def open_case(  # noqa: PLR0913 - what a recall notice says
     reference: str,
     stamp: Stamp,
 ) -> RecallRow:
-    """Open a case and block the lots it names; raises RecallExists for a second one of the same kind."""
+    """Open a case and block the lots it names.
+
+    Raises RecallExists for a second one of the same kind.
+    """
     for case in page(tx, state="open"):
         if (case.reference, case.item_id, case.lot) == (reference, item_id, lot):
             raise RecallExists(f"recall {reference} of item {item_id} lot {lot or 'all'} is open")

@@ -98,8 +98,8 @@ def policies(tx: Tx) -> tuple[PolicyRow, ...]:
 def position(tx: Tx, item_id: str, location_id: str, on_date: date) -> Position:
     """Return usable stock of the site, what is on order, and what open dispenses still need.
 
-    Blocked stock (state, expiry) and what lies in rejects or outdates does not count as usable. Stock in the
-    fill tray is promised: it counts neither as usable nor as owed.
+    Blocked stock (state, expiry) and what lies in rejects or outdates does not count as usable.
+    Stock in the fill tray is promised: it counts neither as usable nor as owed.
     """
     rows = tx.execute(
         select(balance.c.on_hand, balance.c.held, lot.c.expiry)

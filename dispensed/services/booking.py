@@ -1,8 +1,8 @@
 """Books what machines report: facts of stored device messages become movements and discrepancies.
 
-A fact happened, so it is booked even when it should not have; what should not have happened is shown by a
-discrepancy. The effect of one fact is applied once, whatever the order and repetition of messages: packs
-are identified by the machine's pack id, counting jobs by their job id.
+A fact happened, so it is booked even when it should not have; what should not have happened is
+shown by a discrepancy. The effect of one fact is applied once, whatever the order and repetition of
+messages: packs are identified by the machine's pack id, counting jobs by their job id.
 """
 
 from dataclasses import dataclass, replace
@@ -25,7 +25,10 @@ REJECTS = "rejects"
 FOUND = "ext:found"
 _DONE = (DispenseState.VERIFIED, DispenseState.SETTLED, DispenseState.VOIDED)
 UNKNOWN_LOT = "UNKNOWN"
-"""Lot number under which stock is kept whose lot the machine did not tell; its expiry stays unknown."""
+"""Lot number under which stock is kept whose lot the machine did not tell.
+
+Its expiry stays unknown.
+"""
 
 
 class Unbookable(Invalid):
@@ -46,7 +49,10 @@ class Message:
 
 
 def order_dispense(order_id: str) -> int | None:
-    """Return the dispense an order or job id belongs to (`<dispense>-<attempt>`); None for foreign ids."""
+    """Return the dispense an order or job id belongs to (`<dispense>-<attempt>`).
+
+    None for foreign ids.
+    """
     head, dash, tail = order_id.partition("-")
     if dash and head.isdecimal() and tail.isdecimal() and len(order_id) <= 2 * 19:
         return int(head)
@@ -108,8 +114,8 @@ def _book_output(tx: Tx, message: Message, fact: OutputReported, stamp: Stamp) -
                 lot=lot,
                 location_id=FILL,
                 change=milli,
-                detail=f"{message.device} put out pack {pack.pack_id} under order {fact.order_id!r},"
-                " for which no fill is open here",
+                detail=f"{message.device} put out pack {pack.pack_id} under order"
+                f" {fact.order_id!r}, for which no fill is open here",
                 stamp=stamp,
             )
     if dispense_id is not None:
@@ -249,7 +255,7 @@ def recount(tx: Tx, dispense_id: int, stamp: Stamp) -> None:
     """Make the count of a counted dispense equal to what lies in the tray for it."""
     if dispenses.get(tx, dispense_id).state is DispenseState.COUNTED:
         total = sum(part.milli for part in picking.picked(tx, dispense_id))
-        dispenses.update(tx, dispense_id, stamp, counted_milli=total)
+        dispenses.update_fields(tx, dispense_id, stamp, counted_milli=total)
 
 
 def pack_key(direction: str, pack: Pack, fallback: str = "?") -> str:
@@ -267,7 +273,10 @@ def _item(tx: Tx, article: str) -> Item:
 
 
 def known_lot(tx: Tx, item: Item, pack: Pack, stamp: Stamp) -> str:
-    """Return the lot of a pack, known from then on; a new one stays in quarantine until a person looks."""
+    """Return the lot of a pack, known from then on.
+
+    A new one stays in quarantine until a person looks.
+    """
     number = pack.lot or UNKNOWN_LOT
     if catalog.find_lot(tx, item.item_id, number) is None:
         catalog.put_lot(

@@ -1,8 +1,8 @@
 """The machine's part of a fill: reserve, command, settle what really happened.
 
-Intent is written before the command, the outcome after it; what the machine reported is booked by the inbox
-on its way here. An unknown outcome makes the dispense `in_doubt`: nothing is sent again, the machine is
-asked, and otherwise a person counts.
+Intent is written before the command, the outcome after it; what the machine reported is booked by
+the inbox on its way here. An unknown outcome makes the dispense `in_doubt`: nothing is sent again,
+the machine is asked, and otherwise a person counts.
 """
 
 from dataclasses import dataclass
@@ -68,7 +68,7 @@ def _reserve_and_command(tx: Tx, site: Site, dispense_id: int) -> Commanded | No
     try:
         plan = routing.plan(tx, site.machines, item, wanted, asked=row.route, on_date=site.today())
     except NothingToPick as short:
-        dispenses.update(tx, dispense_id, stamp, note=str(short))
+        dispenses.update_fields(tx, dispense_id, stamp, note=str(short))
         return None
     number = (1 + _last_number(tx, dispense_id) // JOBS_PER_ATTEMPT) * JOBS_PER_ATTEMPT
     for offset, pick in enumerate(plan.picks):
@@ -110,7 +110,7 @@ async def _execute(site: Site, work: Commanded) -> None:
                 await _count(site, work, hold)
     except DriverError as error:
         log.warning("dispense.failed", dispense_id=work.dispense_id, reason=str(error))
-        await site.store.write(lambda tx: _failed(tx, site, work.dispense_id, error))
+        await site.store.write(lambda tx, why=error: _failed(tx, site, work.dispense_id, why))
         return
     await site.store.write(lambda tx: conclude(tx, site, work.dispense_id))
 
@@ -159,7 +159,10 @@ async def _check_booked(site: Site, device: str | None, report: TaskReport) -> N
 
 
 def conclude(tx: Tx, site: Site, dispense_id: int) -> None:
-    """Write the end of a command whose outcome is known: what was picked counts, the rest is let go."""
+    """Write the end of a command whose outcome is known.
+
+    What was picked counts, the rest is let go.
+    """
     stamp = site.stamp(RUNNER)
     row = dispenses.get(tx, dispense_id)
     if row.state not in (DispenseState.COMMANDED, DispenseState.IN_DOUBT):
@@ -181,7 +184,7 @@ def conclude(tx: Tx, site: Site, dispense_id: int) -> None:
 def _failed(tx: Tx, site: Site, dispense_id: int, error: DriverError) -> None:
     if error.moved is Moved.NO:
         conclude(tx, site, dispense_id)
-        dispenses.update(tx, dispense_id, site.stamp(RUNNER), note=str(error))
+        dispenses.update_fields(tx, dispense_id, site.stamp(RUNNER), note=str(error))
     else:
         doubt(tx, site, dispense_id, str(error))
 

@@ -1,7 +1,7 @@
 """Tells whoever listens (pages, the dispense runner) that something of a topic changed.
 
-Notices carry no data: a listener reads what it needs. Each listener holds at most one notice per topic, so
-a slow one costs nothing.
+Notices carry no data: a listener reads what it needs. Each listener holds at most one notice per
+topic, so a slow one costs nothing.
 """
 
 import asyncio

@@ -196,7 +196,7 @@ def _record_weight(
             detail=f"dispense {row.id}: {counted} counted, {verdict.pieces} by weight",
             stamp=stamp,
         )
-    return dispenses.update(
+    return dispenses.update_fields(
         tx, row.id, stamp, weigh_result=f"{verdict.result}:{verdict.pieces}:{counted}"
     )
 
@@ -224,8 +224,8 @@ async def count_by_hand(
 ) -> DispenseRow:
     """Say what a person counted in the tray; the book follows, by new picks or by reversals.
 
-    Ends a count by hand, corrects a machine's count, or decides a dispense in doubt. Raises Conflict when
-    more is counted than was reserved and picked.
+    Ends a count by hand, corrects a machine's count, or decides a dispense in doubt. Raises
+    Conflict when more is counted than was reserved and picked.
     """
 
     def write(tx: Tx) -> DispenseRow:
@@ -238,7 +238,7 @@ async def count_by_hand(
         _set_picked(tx, site, row, quantity.milli, stamp)
         if row.state is DispenseState.COUNTED:
             booking.recount(tx, dispense_id, stamp)
-            return dispenses.update(tx, dispense_id, stamp, weigh_result=None, note=reason)
+            return dispenses.update_fields(tx, dispense_id, stamp, weigh_result=None, note=reason)
         carrying.conclude(tx, site, dispense_id)
         return dispenses.get(tx, dispense_id)
 
@@ -363,16 +363,15 @@ async def release(
 ) -> DispenseRow:
     """Label a verified dispense and give it to the patient's side: fill in progress -> dispensed.
 
-    With `reprint` (a reason) another label is printed although one may have come out. A printer that
-    fails leaves the dispense verified. Raises DeviceProblem, LabelInDoubt, LotBlocked.
+    With `reprint` (a reason) another label is printed although one may have come out. A printer
+    that fails leaves the dispense verified. Raises DeviceProblem, LabelInDoubt, LotBlocked.
     """
     row, item = await site.store.read(lambda tx: _with_item(tx, dispense_id))
     if row.state is not DispenseState.VERIFIED:
         raise Conflict(f"dispense {dispense_id} is {row.state}, only a verified one is released")
     await site.store.read(lambda tx: _check_lots(tx, site, row))
-    if site.options.label_required and not (row.label_proof or "").startswith(_PRINTED):
-        await _print_labels(site, row, item, actor, reprint)
-    elif reprint:
+    has_label = (row.label_proof or "").startswith(_PRINTED)
+    if reprint or (site.options.label_required and not has_label):
         await _print_labels(site, row, item, actor, reprint)
     settled = await site.store.write(lambda tx: _settle(tx, site, dispense_id, actor))
     site.changes.notify("dispenses", "stock")
@@ -394,11 +393,11 @@ async def _print_labels(
     number = int((row.label_proof or ":0").rpartition(":")[2]) + 1
     stamp = site.stamp(actor, reprint or "")
     await site.store.write(
-        lambda tx: dispenses.update(tx, row.id, stamp, label_proof=f"sent:{number}")
+        lambda tx: dispenses.update_fields(tx, row.id, stamp, label_proof=f"sent:{number}")
     )
     proof = await _print(site, printer, row, item, number, stamp)
     await site.store.write(
-        lambda tx: dispenses.update(tx, row.id, stamp, label_proof=f"{proof}:{number}")
+        lambda tx: dispenses.update_fields(tx, row.id, stamp, label_proof=f"{proof}:{number}")
     )
 
 
@@ -422,7 +421,7 @@ async def _print(
             sure = error.moved is Moved.NO and index == 0
             back = None if sure and number == 1 else f"{'none' if sure else 'unknown'}:{number}"
             await site.store.write(
-                lambda tx, back=back: dispenses.update(tx, row.id, stamp, label_proof=back)
+                lambda tx, back=back: dispenses.update_fields(tx, row.id, stamp, label_proof=back)
             )
             raise DeviceProblem(f"label printer: {error}") from error
         proof = receipt.proof.value
@@ -463,8 +462,8 @@ def _settle(tx: Tx, site: Site, dispense_id: int, actor: str) -> DispenseRow:
 async def void(site: Site, dispense_id: int, reason: str, actor: str) -> DispenseRow:
     """Give a dispense up: holds are let go, what was picked goes back to where it came from.
 
-    Packs that a cabinet put out go to receiving, from where they are loaded again. Refused while a machine
-    works on it or nobody knows what it did.
+    Packs that a cabinet put out go to receiving, from where they are loaded again. Refused while a
+    machine works on it or nobody knows what it did.
     """
 
     def write(tx: Tx) -> DispenseRow:
@@ -513,7 +512,7 @@ async def top_up(site: Site, dispense_id: int, actor: str) -> DispenseRow:
         )
     log.info("dispense.topped_up", dispense_id=dispense_id, actor_id=actor)
     stamp = site.stamp(actor)
-    await site.store.write(lambda tx: dispenses.update(tx, dispense_id, stamp, weigh_result=None))
+    await site.store.write(lambda tx: dispenses.update_fields(tx, dispense_id, stamp, weigh_result=None))
     return await carrying.carry(site, dispense_id)
 
 

@@ -13,7 +13,10 @@ ACTOR = "expiry-scan"
 
 @dataclass(frozen=True, slots=True)
 class ExpiryReport:
-    """`flagged` are new flags of this scan (lot, place, tier in days); `expired` lots still lie here."""
+    """`flagged` are new flags of this scan (lot, place, tier in days).
+
+    `expired` lots still lie here.
+    """
 
     flagged: tuple[tuple[str, str, str, int], ...]
     expired: tuple[LotRow, ...]

@@ -20,7 +20,8 @@ RAW_MAX = 16 * 1024 * 1024
 async def deliver(site: Site, device: str, message: RawMessage) -> None:
     """Store one message and apply it; returns when it is durable.
 
-    A message that cannot be read or booked stays in the inbox with the reason; it never raises for that.
+    A message that cannot be read or booked stays in the inbox with the reason; it never raises for
+    that.
     """
     received_at = site.now()
     inbox_id, new = await site.store.write(

@@ -31,8 +31,8 @@ class Recall:
 async def open_recall(site: Site, asked: Recall, actor: str) -> RecallRow:
     """Open a recall: the lot is blocked everywhere, also when it arrives only later.
 
-    Holds on it that no machine works on are let go in the same transaction. Fills that contain it can be
-    neither verified nor released from then on.
+    Holds on it that no machine works on are let go in the same transaction. Fills that contain it
+    can be neither verified nor released from then on.
     """
     if asked.recall_class not in CLASSES:
         raise Invalid(f"recall class {asked.recall_class!r} is not one of {', '.join(CLASSES)}")
@@ -60,7 +60,10 @@ async def open_recall(site: Site, asked: Recall, actor: str) -> RecallRow:
 
 
 def _withdraw(tx: Tx, item_id: str, lot: str | None, stamp: Stamp) -> None:
-    """Withdraw the plans of fills by hand, which wait long; a machine's outcome stops at verification."""
+    """Withdraw the plans of fills by hand, which wait long.
+
+    A machine's outcome stops at verification.
+    """
     for row in dispenses.in_states(tx, (DispenseState.COMMANDED, DispenseState.RESERVED)):
         holds = picking.holds(tx, row.id, active=True)
         hit = any(hold.item_id == item_id and lot in (None, hold.lot) for hold in holds)

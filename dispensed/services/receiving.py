@@ -1,4 +1,7 @@
-"""Receiving: a scanned or typed package becomes stock; what was counted is posted, never what was invoiced."""
+"""Receiving: a scanned or typed package becomes stock.
+
+What was counted is posted, never what was invoiced.
+"""
 
 from dataclasses import dataclass
 from datetime import date
@@ -25,8 +28,8 @@ T = TypeVar("T")
 class Receive:
     """What arrived: a GS1 scan, or item (id or NDC) with lot and expiry typed from the package.
 
-    `quantity` is plain decimal text in the item's unit. Typed values beside a scan must agree with it.
-    `opening` books opening stock instead of a supplier's delivery.
+    `quantity` is plain decimal text in the item's unit. Typed values beside a scan must agree with
+    it. `opening` books opening stock instead of a supplier's delivery.
     """
 
     request_id: str
@@ -53,8 +56,8 @@ async def receive(site: Site, asked: Receive, actor: str) -> ReceiptRow:
     """Book what arrived as released stock (or as recalled, when an open recall names the lot).
 
     Raises Invalid or NotFound naming the code and the numbers when item, lot, expiry or quantity is
-    missing, wrong or contradicts the scan; Conflict when the lot is known with another expiry. A repeat of
-    the same request returns the first receipt.
+    missing, wrong or contradicts the scan; Conflict when the lot is known with another expiry. A
+    repeat of the same request returns the first receipt.
     """
     scan = None if asked.scan is None else gs1.parse_scan(asked.scan, today=site.today())
 

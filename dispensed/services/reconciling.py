@@ -24,10 +24,12 @@ ACTOR = "reconcile"
 
 @dataclass(frozen=True, slots=True)
 class ReconcileReport:
-    """Outcome for one device: lots compared, differences open now, articles unknown to the catalogue.
+    """Outcome for one device.
 
-    `skipped` lots are being moved by a command at this moment and were left as they are; `settled` False
-    means that the device kept reporting changes and nothing was compared.
+    Lots compared, differences open now, articles unknown to the catalogue.
+
+    `skipped` lots are being moved by a command at this moment and were left as they are; `settled`
+    False means that the device kept reporting changes and nothing was compared.
     """
 
     device: str
@@ -72,7 +74,7 @@ async def _reconcile_one(site: Site, device: str, actor: str) -> ReconcileReport
     return ReconcileReport(device, 0, 0, 0, (), settled=False)
 
 
-def _compare(  # noqa: PLR0913 - the parts of one comparison
+def _compare(
     tx: Tx, site: Site, device: str, before: int, snapshot: Snapshot, actor: str
 ) -> ReconcileReport | None:
     """Compare in one transaction; None when the device reported something in the meantime."""

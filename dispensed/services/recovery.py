@@ -28,8 +28,8 @@ class Recovered:
 async def recover(site: Site) -> Recovered:
     """Apply stored messages, put commanded dispenses in doubt and withdraw plans never commanded.
 
-    Afterwards every reservation is settled, voided, broken or in doubt, except those of fills that a person
-    counts by hand. Nothing is sent to a device; calling it again changes nothing.
+    Afterwards every reservation is settled, voided, broken or in doubt, except those of fills that
+    a person counts by hand. Nothing is sent to a device; calling it again changes nothing.
     """
     messages = await inbox.apply_pending(site)
     doubts, withdrawn = await site.store.write(lambda tx: _doubt_and_withdraw(tx, site))

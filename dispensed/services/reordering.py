@@ -17,8 +17,8 @@ SITE_STOCK = "receiving"
 async def propose(site: Site) -> tuple[ProposalRow, ...]:
     """Bring the open proposals in line with the policies; returns those open afterwards.
 
-    Idempotent: run a hundred times, or twice at once, it leaves one open proposal per item. A proposal whose
-    need is gone is cancelled; approved ones count as on order.
+    Idempotent: run a hundred times, or twice at once, it leaves one open proposal per item. A
+    proposal whose need is gone is cancelled; approved ones count as on order.
     """
     today = site.today()
     stamp = site.stamp(ACTOR)

@@ -1,4 +1,7 @@
-"""Decides from where and by which machine one fill is made: the earliest-expiring feasible stock wins."""
+"""Decides from where and by which machine one fill is made.
+
+The earliest-expiring feasible stock wins.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +20,10 @@ from dispensed.services.site import Machines
 
 
 class Route(StrEnum):
-    """How a fill is made: whole packs from a cabinet, pieces by a counter, or by a person's hand."""
+    """How a fill is made.
+
+    Whole packs from a cabinet, pieces by a counter, or by a person's hand.
+    """
 
     CABINET = "cabinet"
     COUNTER = "counter"

@@ -1,4 +1,7 @@
-"""Carries requested dispenses through the machines and asks about those in doubt, with few workers."""
+"""Carries requested dispenses through the machines and asks about those in doubt.
+
+With few workers.
+"""
 
 import asyncio
 
@@ -22,7 +25,8 @@ _WAKING: frozenset[Topic] = frozenset({"dispenses", "stock", "devices"})
 class DispenseRunner:
     """Works on requested and doubtful dispenses, highest priority first, `workers` at a time.
 
-    It wakes on changes and at least every `retry_s` seconds. A dispense is never worked on twice at once.
+    It wakes on changes and at least every `retry_s` seconds. A dispense is never worked on twice at
+    once.
     """
 
     def __init__(self, site: Site, *, workers: int, retry_s: float = RETRY_S) -> None:

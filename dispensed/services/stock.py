@@ -73,10 +73,13 @@ async def movements(  # noqa: PLR0913 - the filters of one query
     )
 
 
-async def set_lot_state(  # noqa: PLR0913 - who changes what into what, and why
+async def set_lot_state(
     site: Site, item_id: str, lot: str, state: str, reason: str, actor: str
 ) -> LotRow:
-    """Quarantine, hold, release or mark a lot as damaged. Recalled comes and goes with recalls only."""
+    """Quarantine, hold, release or mark a lot as damaged.
+
+    Recalled comes and goes with recalls only.
+    """
     if state not in tuple(LotState) or state == LotState.RECALLED:
         choices = ", ".join(each for each in LotState if each is not LotState.RECALLED)
         raise Invalid(f"lot {lot}: state {state!r} is not one of {choices}")

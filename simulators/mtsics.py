@@ -79,7 +79,7 @@ class MtSicsModel:
 
     @property
     def faults(self) -> FaultPlan:
-        """motion (never stable), overload, underload, hardware_error (`S S Error 10b`), busy."""
+        """Motion (never stable), overload, underload, hardware_error (`S S Error 10b`), busy."""
         return self._faults
 
     @property

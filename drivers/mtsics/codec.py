@@ -25,7 +25,7 @@ END = b"\r\n"
 VALUE_WIDTH = 10
 """Characters of a weight value, right aligned. Source: 11781363, "Response formats"."""
 UNITS = frozenset(
-    "g,kg,mg,ug,ct,N,lb,oz,ozt,GN,dwt,mom,msg,tlh,tls,tlt,tola,baht,%,PCS".split(",")  # noqa: SIM905
+    "g kg mg ug ct N lb oz ozt GN dwt mom msg tlh tls tlt tola baht % PCS".split()  # noqa: SIM905
 )
 """Units that a scale may send. Source: 11781363, command M21, and the counting unit PCS."""
 HARDWARE_ERRORS = {

@@ -1,0 +1,448 @@
+"""A scale over MT-SICS: one outstanding command, a deadline on every wait, agreement before trust.
+
+Implements levels 0 and 1 (SI, T, TA, TAC, Z, I0, I2, I3, I4, @). Source: see `codec`; tested
+against the simulator and an independent client, not on hardware. The protocol has no checksum, so
+whatever is relied on (a weight, a tare, the serial number) is asked until the same line came twice
+in a row on a line with parity, three times without. An answer that does not fit its command, or
+came with more than was asked for, counts as nothing (see `link`).
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from decimal import Decimal
+
+from drivers.base import (
+    DeviceFault,
+    DeviceRefused,
+    DeviceSpec,
+    DeviceTimeout,
+    DeviceUnavailable,
+    Disagreement,
+    DriverError,
+    Identity,
+    Moved,
+    NotStable,
+    Overload,
+    ProtocolError,
+    Sink,
+    Underload,
+    Unsupported,
+    WeightReading,
+)
+from drivers.mtsics.codec import (
+    Answer,
+    Command,
+    HardwareError,
+    Misunderstood,
+    Reason,
+    Refusal,
+    Reply,
+    Text,
+    Weight,
+    WeightStatus,
+    capacity,
+    decode,
+)
+from drivers.mtsics.link import LINES_MAX, Heard, Link, NotUnderstoodError
+from drivers.mtsics.options import parse_options
+from drivers.transport import LinkLost, Transport, transport_for
+
+FAILURES_MAX = 8
+"""Commands in a row without a proper answer before a call gives up."""
+EXCHANGES_MAX = 24
+"""Proper answers that do not agree before a call gives up."""
+TARES_MAX = 3
+"""Tares taken and not confirmed before a call gives up."""
+MISSES_MAX = 3
+"""Failed liveness checks in a row before the link counts as lost."""
+READ_PAUSE_S = 0.05
+"""Pause before a moving scale is asked again."""
+CALL_TIMEOUTS = 4
+"""Calls without a timeout of their own may take this many line timeouts."""
+IDENTIFY_TIMEOUTS = 12
+"""Identifying the scale may take this many line timeouts."""
+_TARE_LIMIT = Decimal(10**9)
+_ERRORS: dict[Reason, type[DriverError]] = {
+    Reason.BUSY: NotStable,
+    Reason.OVER: Overload,
+    Reason.UNDER: Underload,
+}
+
+
+class _Failures:
+    """Failures in a row of one call; gives up after FAILURES_MAX or at the deadline."""
+
+    def __init__(self, command: Command, deadline: float) -> None:
+        self._command = command
+        self._deadline = deadline
+        self._errors: list[DriverError] = []
+
+    def clear(self) -> None:
+        self._errors.clear()
+
+    def add(self, error: DriverError) -> None:
+        self._errors.append(error)
+        late = asyncio.get_running_loop().time() >= self._deadline
+        if len(self._errors) < FAILURES_MAX and not late:
+            return
+        if len(self._errors) == FAILURES_MAX and all(
+            isinstance(each, NotUnderstoodError) and each.kind is Misunderstood.SYNTAX
+            for each in self._errors
+        ):
+            raise Unsupported(f"the scale does not know {self._command.name}") from error
+        raise error
+
+
+class _Streak:
+    """Identical answers in a row."""
+
+    def __init__(self, need: int) -> None:
+        self._need = need
+        self._lines: tuple[bytes, ...] = ()
+        self._count = 0
+        self.changes = 0
+
+    def clear(self) -> None:
+        self._count = 0
+
+    def add(self, heard: Heard) -> bool:
+        """Count an answer; True when there are enough."""
+        if self._count and self._lines != heard.lines:
+            self._count = 0
+            self.changes += 1
+        self._lines = heard.lines
+        self._count += 1
+        return self._count >= self._need
+
+
+class MtsicsDriver:
+    """A scale (see `drivers.base.Scale`); the options are `drivers.mtsics.options.Options`."""
+
+    def __init__(self, spec: DeviceSpec, sink: Sink, *, transport: Transport | None = None) -> None:
+        self._name = spec.name
+        self._options = parse_options(spec.options)
+        line = transport or transport_for(spec.address)
+        self._link = Link(line, sink, line_timeout_s=self._options.line_timeout_s)
+        self._need = max(self._options.agreeing_reads, 2 if line.parity else 3)
+        self._lock = asyncio.Lock()
+        self._up = False
+        self._loss: DriverError | None = None
+        self._lost = asyncio.Event()
+        self._identity = Identity()
+        self._limit: Decimal | None = None
+        self._tare: Decimal | None = None
+        self._resets_seen = 0
+
+    # ------------------------------------------------------------ life
+
+    async def connect(self) -> Identity:
+        """Open the line and identify the scale; DeviceUnavailable when it is not the pinned one."""
+        async with self._lock, contextlib.AsyncExitStack() as undo:
+            self._up = False
+            await self._link.open()
+            undo.push_async_callback(self._link.close)
+            self._loss = None
+            self._lost.clear()
+            try:
+                await self._identify()
+            finally:
+                await self._link.report()
+            self._up = True
+            undo.pop_all()
+        return self._identity
+
+    async def watch(self) -> None:
+        """Check the serial number at an interval; raises when the link is lost or it differs."""
+        misses = 0
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._options.watch_interval_s):
+                    await self._lost.wait()
+            if self._loss is not None:
+                raise self._loss
+            if self._lock.locked():
+                continue  # a call is talking to the scale and will notice
+            try:
+                await self._look()
+            except (ProtocolError, DeviceTimeout, NotStable):
+                misses += 1
+                if misses >= MISSES_MAX:
+                    raise
+            else:
+                misses = 0
+
+    async def close(self) -> None:
+        """Close the line; calls in progress fail with DeviceUnavailable."""
+        self._up = False
+        await self._link.close()
+
+    # ------------------------------------------------------------ scale
+
+    async def read(self) -> WeightReading:
+        """Return the weight now, stable or not; one read, never to be booked."""
+        async with self._turn(CALL_TIMEOUTS * self._options.line_timeout_s) as deadline:
+            return self._reading(await self._net(deadline, need=1, settled=False))
+
+    async def weigh(self, *, timeout_s: float) -> WeightReading:
+        """Return a stable weight that agreed and is plausible.
+
+        Raises NotStable, Overload, Underload, Disagreement, DeviceFault (`implausible`, `unit` or
+        the scale's own), DeviceTimeout, ProtocolError, DeviceUnavailable; Unsupported when neither
+        the scale nor the option `plausible_max` gives an upper limit.
+        """
+        async with self._turn(timeout_s) as deadline:
+            most = self._options.plausible_max or self._limit
+            if most is None:
+                raise Unsupported(f"{self._name}: the scale tells no capacity; set plausible_max")
+            least = self._options.plausible_min
+            least = -most if least is None else least
+            reading = self._reading(await self._net(deadline, need=self._need, settled=True))
+            if not least <= reading.value <= most:
+                raise DeviceFault(
+                    f"{self._name}: {reading.value} {reading.unit} is not in {least} to {most}",
+                    reason="implausible",
+                    moved=Moved.NO,
+                )
+            return reading
+
+    async def zero(self, *, timeout_s: float) -> None:
+        """Set the zero point; asked until confirmed often enough, which does not change the end."""
+        async with self._turn(timeout_s) as deadline:
+            self._tare = None
+            await self._agreed(Command("Z"), deadline, wait_s=self._options.stability_timeout_s)
+            await self._learn_tare(deadline)
+
+    async def tare(self, *, timeout_s: float) -> WeightReading:
+        """Take the present load as tare and return it, confirmed by the tare memory."""
+        async with self._turn(timeout_s) as deadline:
+            self._tare = None
+            seen = []
+            for _ in range(TARES_MAX):
+                heard = await self._agreed(
+                    Command("T"), deadline, wait_s=self._options.stability_timeout_s, need=1
+                )
+                taken = self._reading(heard)
+                held = await self._tare_memory(deadline)
+                if held == taken.value:
+                    self._trust_tare(held)
+                    return taken
+                seen.append(f"took {taken.value}, holds {held}")
+            raise Disagreement(f"{self._name}: tare is not confirmed: {'; '.join(seen)}")
+
+    async def set_tare(self, tare: WeightReading | None) -> None:
+        """Make `tare` the tare weight; None clears it. DeviceRefused when that cannot be."""
+        wanted = Decimal(0) if tare is None else tare.value
+        unit = self._options.unit if tare is None else tare.unit
+        if unit != self._options.unit or not 0 <= wanted < _TARE_LIMIT:
+            raise DeviceRefused(f"{self._name}: no tare of {wanted} {unit}", reason="L")
+        async with self._turn(self._options.stability_timeout_s) as deadline:
+            self._tare = None
+            await self._write_tare(wanted, deadline)
+
+    async def commands(self) -> frozenset[str]:
+        """Return the commands that the scale says it knows (I0)."""
+        async with self._turn(LINES_MAX * self._options.line_timeout_s) as deadline:
+            heard = await self._agreed(Command("I0"), deadline)
+        return frozenset(name for name in map(_listed, heard.lines) if name is not None)
+
+    # ------------------------------------------------------------ turns
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, timeout_s: float) -> AsyncIterator[float]:
+        """Hold the line for one call; yields its deadline in loop time."""
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._lock.acquire()
+        except TimeoutError as error:
+            raise DeviceTimeout(f"{self._name}: busy with other calls") from error
+        try:
+            if not self._up:
+                raise DeviceUnavailable(f"{self._name}: not connected")
+            yield deadline
+        except LinkLost as error:
+            self._up = False
+            self._loss = error
+            self._lost.set()
+            raise
+        finally:
+            self._lock.release()
+            await self._link.report()
+
+    async def _agreed(
+        self,
+        command: Command,
+        deadline: float,
+        *,
+        wait_s: float | None = None,
+        need: int | None = None,
+    ) -> Heard:
+        """Ask until the same answer came `need` times in a row; a refusal raises at once."""
+        wait_s = self._options.line_timeout_s if wait_s is None else wait_s
+        failures, streak = _Failures(command, deadline), _Streak(need or self._need)
+        while streak.changes < EXCHANGES_MAX:
+            try:
+                heard = await self._link.ask(command, wait_s=wait_s, deadline=deadline)
+            except (ProtocolError, DeviceTimeout) as error:
+                failures.add(error)
+                streak.clear()
+                continue
+            failures.clear()
+            self._raise_refusal(heard.reply)
+            if streak.add(heard):
+                return heard
+        raise Disagreement(f"{self._name}: answers to {command.name} differ")
+
+    async def _net(self, deadline: float, *, need: int, settled: bool) -> Heard:
+        """Ask for the weight until the same answer came `need` times in a row.
+
+        With `settled` a moving or busy scale is asked again until the deadline, and over and under
+        range must agree as a weight must. A tare that a reset has cleared is put back first.
+        """
+        command = Command("SI")
+        failures, streak = _Failures(command, deadline), _Streak(need)
+        while streak.changes < EXCHANGES_MAX:
+            try:
+                heard = await self._link.ask(
+                    command, wait_s=self._options.line_timeout_s, deadline=deadline
+                )
+            except (ProtocolError, DeviceTimeout) as error:
+                failures.add(error)
+                streak.clear()
+                continue
+            failures.clear()
+            if self._link.resets != self._resets_seen:
+                await self._keep_tare(deadline)
+                streak.clear()
+            elif settled and _unsettled(heard.reply):
+                streak.clear()
+                await self._pause(deadline)
+            elif streak.add(heard):
+                self._raise_refusal(heard.reply)
+                return heard
+        raise Disagreement(f"{self._name}: the weight is never the same")
+
+    async def _pause(self, deadline: float) -> None:
+        left = deadline - asyncio.get_running_loop().time()
+        if left <= READ_PAUSE_S:
+            raise NotStable(f"{self._name}: not stable in time")
+        await asyncio.sleep(READ_PAUSE_S)
+
+    # ------------------------------------------------------------ meaning
+
+    def _raise_refusal(self, reply: Reply) -> None:
+        """Raise what a refusal or the scale's own fault means."""
+        if isinstance(reply, HardwareError):
+            raise DeviceFault(
+                f"{self._name}: {reply.meaning} ({reply.number}{reply.source})",
+                reason=f"{reply.number}{reply.source}",
+                moved=Moved.NO,
+            )
+        if isinstance(reply, Refusal):
+            text = f"{self._name}: {reply.command} refused with {reply.reason}"
+            error = _ERRORS.get(reply.reason)
+            raise error(text) if error else DeviceRefused(text, reason=reply.reason)
+
+    def _reading(self, heard: Heard) -> WeightReading:
+        reply = heard.reply
+        if not isinstance(reply, Weight):
+            raise ProtocolError(f"{self._name}: a weight was expected, not {heard.lines[-1]!r}")
+        if reply.unit != self._options.unit:
+            raise DeviceFault(
+                f"{self._name}: sends {reply.unit}, {self._options.unit} is configured",
+                reason="unit",
+                moved=Moved.NO,
+            )
+        stable = reply.status is not WeightStatus.DYNAMIC
+        return WeightReading(reply.value, reply.unit, stable, heard.lines[-1])
+
+    # ------------------------------------------------------------ identity
+
+    async def _identify(self) -> None:
+        allowed_s = IDENTIFY_TIMEOUTS * self._options.line_timeout_s
+        deadline = asyncio.get_running_loop().time() + allowed_s
+        serial = await self._serial(deadline)
+        wanted = self._options.serial
+        if wanted and serial != wanted:
+            raise DeviceUnavailable(f"{self._name}: scale {wanted} is configured, {serial} answers")
+        data = capacity(_answer(await self._agreed(Command("I2"), deadline)))
+        software = _texts(_answer(await self._agreed(Command("I3"), deadline)))
+        model, limit, unit = data or ("", None, "")
+        self._limit = limit if unit == self._options.unit else None
+        self._identity = Identity(model=model, serial=serial, firmware=software)
+        await self._learn_tare(deadline)
+
+    async def _serial(self, deadline: float) -> str:
+        return _texts(_answer(await self._agreed(Command("I4"), deadline)))
+
+    async def _look(self) -> None:
+        """Ask once whether the scale is there and the same; a doubt is settled by agreement."""
+        async with self._turn(IDENTIFY_TIMEOUTS * self._options.line_timeout_s) as deadline:
+            heard = await self._link.ask(
+                Command("I4"), wait_s=self._options.line_timeout_s, deadline=deadline
+            )
+            known = self._identity.serial
+            if isinstance(heard.reply, Refusal) or _texts(_answer(heard)) == known:
+                return
+            serial = await self._serial(deadline)
+            if serial != known:
+                raise DeviceUnavailable(f"{self._name}: scale {serial} took the place of {known}")
+
+    # ------------------------------------------------------------ tare
+
+    async def _tare_memory(self, deadline: float) -> Decimal:
+        return self._reading(await self._agreed(Command("TA"), deadline)).value
+
+    async def _learn_tare(self, deadline: float) -> None:
+        """Take note of the tare that the scale holds; a scale without TA has none to lose."""
+        try:
+            tare = await self._tare_memory(deadline)
+        except Unsupported:
+            tare = Decimal(0)
+        self._trust_tare(tare)
+
+    def _trust_tare(self, tare: Decimal) -> None:
+        self._tare = tare
+        self._resets_seen = self._link.resets
+
+    async def _keep_tare(self, deadline: float) -> None:
+        """After a reset: put the tare back if the scale has cleared it."""
+        if self._tare and await self._tare_memory(deadline) == 0:
+            await self._write_tare(self._tare, deadline)
+        self._resets_seen = self._link.resets
+
+    async def _write_tare(self, wanted: Decimal, deadline: float) -> None:
+        """Make the tare memory hold `wanted`, rounded to the digits of the scale."""
+        command = Command("TA", (f"{wanted:f}", self._options.unit)) if wanted else Command("TAC")
+        await self._agreed(command, deadline)
+        held = await self._tare_memory(deadline)
+        if held != wanted.quantize(held):
+            raise Disagreement(f"{self._name}: tare {wanted} was asked, the scale holds {held}")
+        self._trust_tare(held)
+
+
+def _answer(heard: Heard) -> Answer:
+    if isinstance(heard.reply, Answer):
+        return heard.reply
+    raise ProtocolError(f"an answer without weight was expected, not {heard.lines[-1]!r}")
+
+
+def _texts(answer: Answer) -> str:
+    return " ".join(each.value for each in answer.arguments if isinstance(each, Text))
+
+
+def _unsettled(reply: Reply) -> bool:
+    """Whether a scale that moves or is busy has said so."""
+    if isinstance(reply, Weight):
+        return reply.status is WeightStatus.DYNAMIC
+    return isinstance(reply, Refusal) and reply.reason is Reason.BUSY
+
+
+def _listed(line: bytes) -> str | None:
+    """Return the command that one line of an I0 answer names."""
+    match decode(line):
+        case Answer(arguments=(_, Text(name))):
+            return name
+        case _:
+            return None

@@ -1,0 +1,213 @@
+"""One command and its one answer on an MT-SICS line, and getting back in step when that fails."""
+
+import asyncio
+import contextlib
+import uuid
+from dataclasses import dataclass
+
+from drivers.base import (
+    DeviceTimeout,
+    DeviceUnavailable,
+    Moved,
+    ProtocolError,
+    RawMessage,
+    Sink,
+)
+from drivers.framing import LineSplitter
+from drivers.mtsics.codec import (
+    END,
+    LINE_MAX,
+    Answer,
+    Command,
+    LineError,
+    Misunderstood,
+    Reply,
+    ReplyStatus,
+    decode,
+    encode_command,
+)
+from drivers.transport import LinkLost, Transport
+
+RESETS_MAX = 3
+"""Tries to bring the line in step."""
+LINES_MAX = 200
+"""Lines of one answer, or skipped while waiting for the answer to a reset."""
+QUIET_S = 0.05
+"""How long the line must be silent after opening to count as idle."""
+GARBAGE_MAX = 256
+"""Bytes of garbage kept of one burst."""
+GARBAGE_INTERVAL_S = 5.0
+"""At most one garbage message in this time, so that a noisy line cannot fill the inbox."""
+SINK_TIMEOUT_S = 10.0
+_ANSWERED_AS = {"SI": ("S",), "@": ("I4",)}
+"""Commands whose answer has another name. Source: 11781363, commands SI and @."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One answer; `lines` are all its lines as sent, `reply` is the last."""
+
+    reply: Reply
+    lines: tuple[bytes, ...]
+
+
+class NotUnderstoodError(ProtocolError):
+    """The scale answered ES, ET or EL: the command did not arrive as sent, or is unknown to it."""
+
+    def __init__(self, message: str, kind: Misunderstood) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class Link:
+    """The line to one scale; the caller makes sure that calls do not overlap.
+
+    After an exchange that failed, for whatever reason, the next one resets the scale first (`@`,
+    which cancels what it was doing) and skips all that comes before the answer to that. `resets`
+    counts it: some scales clear their tare memory then, others do not.
+    """
+
+    def __init__(self, line: Transport, sink: Sink, *, line_timeout_s: float) -> None:
+        self._line = line
+        self._sink = sink
+        self._line_timeout_s = line_timeout_s
+        self._splitter = LineSplitter(LINE_MAX)
+        self._lines: list[bytes] = []
+        self._dirty = False
+        self._garbage = bytearray()
+        self._garbage_after = 0.0
+        self.resets = 0
+
+    async def open(self) -> None:
+        """Open the line; one that is not silent is reset before the first command."""
+        await self._line.open()
+        self._forget()
+        self._dirty = False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(QUIET_S):
+                self._note(await self._line.read())
+                self._dirty = True
+
+    async def close(self) -> None:
+        """Close the line; a pending exchange fails with LinkLost."""
+        await self._line.close()
+
+    async def ask(self, command: Command, *, wait_s: float, deadline: float) -> Heard:
+        """Send a command and return its answer, which may take `wait_s`; all ends at `deadline`.
+
+        Raises DeviceTimeout, LinkLost, NotUnderstoodError; ProtocolError when anything else came
+        than exactly one answer to this command.
+        """
+        if self._dirty:
+            await self._reset(deadline)
+        self._dirty = True
+        self._note(self._line.discard() + self._forget())
+        await self._write(command)
+        until = min(deadline, asyncio.get_running_loop().time() + wait_s)
+        heard = await self._answer(command, until)
+        self._dirty = False
+        return heard
+
+    async def report(self) -> None:
+        """Deliver garbage that was seen, at most one message in GARBAGE_INTERVAL_S."""
+        now = asyncio.get_running_loop().time()
+        if not self._garbage or now < self._garbage_after:
+            return
+        raw = bytes(self._garbage)
+        self._garbage.clear()
+        self._garbage_after = now + GARBAGE_INTERVAL_S
+        try:
+            async with asyncio.timeout(SINK_TIMEOUT_S):
+                await self._sink(RawMessage(f"garbage-{uuid.uuid4().hex}", "garbage", raw))
+        except TimeoutError as error:
+            raise DeviceUnavailable("what the line sent could not be stored in time") from error
+
+    async def _answer(self, command: Command, until: float) -> Heard:
+        names = _ANSWERED_AS.get(command.name, (command.name,))
+        lines: list[bytes] = []
+        while len(lines) < LINES_MAX:
+            line = await self._next_line(until)
+            reply = self._understood(line)
+            if isinstance(reply, LineError):
+                self._dirty = False  # the answer to this command, and its end
+                raise NotUnderstoodError(f"{command.name} answered {reply.kind}", reply.kind)
+            if reply.command not in names:
+                self._note(line + END)
+                raise ProtocolError(f"asked {command.name}, heard {line!r}")
+            lines.append(line)
+            if not (isinstance(reply, Answer) and reply.status is ReplyStatus.MORE):
+                self._check_alone(line)
+                return Heard(reply, tuple(lines))
+        raise ProtocolError(f"{command.name}: more than {LINES_MAX} lines")
+
+    def _understood(self, line: bytes) -> Reply:
+        try:
+            return decode(line)
+        except ProtocolError:
+            self._note(line + END)
+            raise
+
+    def _check_alone(self, line: bytes) -> None:
+        """Refuse an answer with something else behind it; the same line twice is a line's echo."""
+        behind = [each for each in self._lines if each != line]
+        if behind or self._splitter.pending:
+            self._note(self._forget())
+            raise ProtocolError(f"more than one answer: {line!r}, then more")
+        self._lines.clear()
+
+    async def _next_line(self, until: float) -> bytes:
+        try:
+            async with asyncio.timeout_at(until):
+                while not self._lines:
+                    data = await self._line.read()
+                    try:
+                        self._lines = self._splitter.feed(data)
+                    except ProtocolError:
+                        self._note(data)
+                        raise
+        except TimeoutError as error:
+            raise DeviceTimeout("no answer in time") from error
+        return self._lines.pop(0)
+
+    async def _write(self, command: Command) -> None:
+        try:
+            await self._line.write(encode_command(command))
+        except LinkLost as lost:
+            lost.moved = Moved.NO  # no command of a scale moves stock
+            raise
+
+    async def _reset(self, deadline: float) -> None:
+        """Bring the line in step; raises DeviceTimeout when the scale does not answer to it."""
+        for _ in range(RESETS_MAX):
+            self._note(self._line.discard() + self._forget())
+            self.resets += 1
+            await self._write(Command("@"))
+            until = min(deadline, asyncio.get_running_loop().time() + self._line_timeout_s)
+            if await self._skip_to_identity(until):
+                self._dirty = False
+                return
+        raise DeviceTimeout("no answer to a reset")
+
+    async def _skip_to_identity(self, until: float) -> bool:
+        for _ in range(LINES_MAX):
+            try:
+                line = await self._next_line(until)
+                reply = self._understood(line)
+            except DeviceTimeout:
+                return False
+            except ProtocolError:
+                continue
+            if isinstance(reply, Answer) and reply.command == "I4" and not self._lines:
+                return True
+        return False
+
+    def _forget(self) -> bytes:
+        """Drop what was read and not used; return the whole lines of it."""
+        rest = b"".join(line + END for line in self._lines)
+        self._lines = []
+        self._splitter.reset()
+        return rest
+
+    def _note(self, data: bytes) -> None:
+        """Keep the beginning of what nobody asked for."""
+        self._garbage += data[: GARBAGE_MAX - len(self._garbage)]

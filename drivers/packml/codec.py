@@ -163,8 +163,9 @@ def tally_of(element: CountElement) -> Tally:
 def pieces_between(before: Tally, after: Tally, *, reset_seen: bool) -> int:
     """Return the pieces counted between two readings, from AccCount and checked with Count.
 
-    `reset_seen` says that Count was seen going back in between. Raises Disagreement (moved UNKNOWN)
-    when the two do not tell the same story; there is never a guess.
+    `reset_seen` says that Count was seen going back in between; a Count of 0 after the job says it
+    too. Raises Disagreement (moved UNKNOWN) when the two do not tell the same story; there is never
+    a guess.
     """
     story = f"{before} before, {after} after"
     if after.id != before.id:
@@ -172,7 +173,7 @@ def pieces_between(before: Tally, after: Tally, *, reset_seen: bool) -> int:
     pieces = after.acc - before.acc
     if pieces < 0:
         raise Disagreement(f"AccCount went back: {story}", moved=Moved.UNKNOWN)
-    if reset_seen or after.count < before.count:
+    if reset_seen or after.count == 0 or after.count < before.count:
         if after.count > pieces:
             raise Disagreement(
                 f"Count was reset and still exceeds AccCount's step: {story}", moved=Moved.UNKNOWN
@@ -182,8 +183,13 @@ def pieces_between(before: Tally, after: Tally, *, reset_seen: bool) -> int:
     return pieces
 
 
-def result_of(job: CountJob, before: Counts, after: Counts, *, reset_seen: bool) -> CountResult:
-    """Return what a job counted between two readings; raises Disagreement (`pieces_between`)."""
+def result_of(
+    job: CountJob, before: Counts, after: Counts, *, reset_seen: bool, inclusive: bool
+) -> CountResult:
+    """Return what a job counted between two readings; raises Disagreement (`pieces_between`).
+
+    `inclusive` says that this machine counts a defective piece as processed too.
+    """
     counted = pieces_between(before.processed, after.processed, reset_seen=reset_seen)
     defective = 0
     if before.defective is not None and after.defective is not None:
@@ -192,26 +198,41 @@ def result_of(job: CountJob, before: Counts, after: Counts, *, reset_seen: bool)
         raise Disagreement(
             "the defective count appeared or vanished during the job", moved=Moved.UNKNOWN
         )
+    if inclusive:
+        counted -= defective
+    if counted < 0:
+        raise Disagreement(f"{defective} defective of fewer processed pieces", moved=Moved.UNKNOWN)
     return CountResult(job.job_id, counted, defective, complete=counted >= job.pieces)
 
 
 # ---------------------------------------------------------------- parameters
 
 
-def start_parameters(job: CountJob, target: str, marker: str) -> tuple[Descriptor, ...]:
+def job_token(job: CountJob, before: Counts) -> str:
+    """Return what marks this start of a job at the machine: its id and AccCount before it.
+
+    AccCount makes the token of a second start of the same id another one, so that a stored start
+    message is never taken for a start that it does not describe.
+    """
+    return f"{job.job_id}@{before.processed.acc}"
+
+
+def start_parameters(
+    job: CountJob, before: Counts, target: str, marker: str
+) -> tuple[Descriptor, ...]:
     """Return the parameters that Start is given for a job.
 
     OPC 30050 leaves the names to the machine: `target` is the name of the parameter that takes the
-    number of pieces; `marker` the prefix of one that carries the job id in its name ("": left out).
+    number of pieces; `marker` the prefix of one whose name carries the job token ("": left out).
     """
     wanted = Descriptor(1, target, PIECE_UNIT_ID, "pcs", float(job.pieces))
     if not marker:
         return (wanted,)
-    return (wanted, Descriptor(2, f"{marker}{job.job_id}", 0, "", 0.0))
+    return (wanted, Descriptor(2, f"{marker}{job_token(job, before)}", 0, "", 0.0))
 
 
-def job_shown(parameters: Sequence[Descriptor], marker: str) -> str | None:
-    """Return the job id that a machine's parameters show; None for no job, or more than one."""
+def token_shown(parameters: Sequence[Descriptor], marker: str) -> str | None:
+    """Return the job token that a machine's parameters show; None for none, or more than one."""
     found = [item.name[len(marker) :] for item in parameters if item.name.startswith(marker)]
     return found[0] if marker and len(found) == 1 else None
 

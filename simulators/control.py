@@ -50,10 +50,10 @@ def _carry_out(targets: Mapping[str, Controlled], request: dict[str, object]) ->
             on, times = rest.get("on", True), rest.get("times")
             if not isinstance(on, bool) or not (times is None or type(times) is int):
                 raise ValueError("'on' must be true or false, 'times' a whole number")
-            _owner_of_fault(targets, name).faults.switch(name, on=on, times=times)
+            owner_of_fault(targets, name).faults.switch(name, on=on, times=times)
             return {}
         case {"set": str(name), "value": str() | int() | float() as value}:
-            _owner_of_setting(targets, name).set(name, str(value))
+            owner_of_setting(targets, name).set(name, str(value))
             return {}
         case {"get": "state"}:
             return {key: target.state() for key, target in targets.items()}
@@ -66,7 +66,8 @@ def _carry_out(targets: Mapping[str, Controlled], request: dict[str, object]) ->
             raise ValueError("a request has 'fault', 'set' with 'value', 'get': 'state' or 'list'")
 
 
-def _owner_of_fault(targets: Mapping[str, Controlled], name: str) -> Controlled:
+def owner_of_fault(targets: Mapping[str, Controlled], name: str) -> Controlled:
+    """Return the target that has the fault; raises ValueError naming all that there are."""
     for target in targets.values():
         if name in target.faults.names:
             return target
@@ -74,7 +75,8 @@ def _owner_of_fault(targets: Mapping[str, Controlled], name: str) -> Controlled:
     raise ValueError(f"fault {name!r} is not one of {known}")
 
 
-def _owner_of_setting(targets: Mapping[str, Controlled], name: str) -> Controlled:
+def owner_of_setting(targets: Mapping[str, Controlled], name: str) -> Controlled:
+    """Return the target that has the setting; raises ValueError naming all that there are."""
     for target in targets.values():
         if name in target.settings:
             return target

@@ -512,7 +512,9 @@ async def top_up(site: Site, dispense_id: int, actor: str) -> DispenseRow:
         )
     log.info("dispense.topped_up", dispense_id=dispense_id, actor_id=actor)
     stamp = site.stamp(actor)
-    await site.store.write(lambda tx: dispenses.update_fields(tx, dispense_id, stamp, weigh_result=None))
+    await site.store.write(
+        lambda tx: dispenses.update_fields(tx, dispense_id, stamp, weigh_result=None)
+    )
     return await carrying.carry(site, dispense_id)
 
 

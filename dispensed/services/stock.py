@@ -34,7 +34,9 @@ async def stock(
     """Return what is on hand, held, blocked and available, by item, lot and place."""
     today = site.today()
     return await site.store.read(
-        lambda tx: read.stock(tx, on_date=today, item_id=item_id, lot=lot, location=location)
+        lambda tx: read.stock(
+            tx, on_date=today, item_id=item_id, lot_number=lot, location_id=location
+        )
     )
 
 
@@ -66,8 +68,8 @@ async def movements(  # noqa: PLR0913 - the filters of one query
             after=after,
             limit=limit,
             item_id=item_id,
-            lot=lot,
-            location=location,
+            lot_number=lot,
+            location_id=location,
             dispense_id=dispense_id,
         )
     )
@@ -90,7 +92,7 @@ async def set_lot_state(
 
     def write(tx: Tx) -> LotRow:
         catalog.set_lot_state(tx, item_id, lot, LotState(state), stamp)
-        return read.lot(tx, item_id, lot, on_date=today)
+        return read.one_lot(tx, item_id, lot, on_date=today)
 
     row = await site.store.write(write)
     site.changes.notify("stock")

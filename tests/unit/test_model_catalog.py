@@ -37,50 +37,50 @@ LYRICA = Item(
 )
 
 
-def test_an_item_knows_its_pack():
+def test_an_item_knows_its_pack() -> None:
     assert LYRICA.pack == Quantity.of(Unit.EA, 90)
     assert LYRICA.storage is Storage.ROOM
     assert not LYRICA.hazardous
     assert not LYRICA.high_alert
 
 
-def test_an_item_of_another_country_needs_no_ndc():
+def test_an_item_of_another_country_needs_no_ndc() -> None:
     item = replace(LYRICA, item_id="07032069804988", gtin="07032069804988", ndc=None)
     assert item.gtin == "07032069804988"
 
 
-def test_an_item_needs_neither_code():
+def test_an_item_needs_neither_code() -> None:
     item = replace(LYRICA, item_id="house-made", gtin=None, ndc=None)
     assert (item.gtin, item.ndc) == (None, None)
 
 
-def test_a_foreign_gtin_may_stand_beside_an_ndc():
+def test_a_foreign_gtin_may_stand_beside_an_ndc() -> None:
     assert replace(LYRICA, gtin="07032069804988").ndc == "0071-1014-68"
 
 
-def test_an_item_without_a_name_is_refused():
+def test_an_item_without_a_name_is_refused() -> None:
     with pytest.raises(CatalogError, match="has no name"):
         replace(LYRICA, name=" ")
 
 
-def test_an_empty_pack_is_refused():
+def test_an_empty_pack_is_refused() -> None:
     with pytest.raises(CatalogError, match="empty pack"):
         replace(LYRICA, pack_milli=0)
     with pytest.raises(QuantityError):
         replace(LYRICA, pack_milli=-1)
 
 
-def test_an_item_id_of_another_ndc_is_refused():
+def test_an_item_id_of_another_ndc_is_refused() -> None:
     with pytest.raises(CatalogError, match=r"item 00071101368 is not NDC 0071-1014-68"):
         replace(LYRICA, item_id="00071101368")
 
 
-def test_a_gtin_of_another_ndc_is_refused():
+def test_a_gtin_of_another_ndc_is_refused() -> None:
     with pytest.raises(CatalogError, match="GTIN 00300710155237 holds NDC 0071015523"):
         replace(LYRICA, gtin="00300710155237")
 
 
-def test_codes_with_faults_of_their_own_are_refused():
+def test_codes_with_faults_of_their_own_are_refused() -> None:
     with pytest.raises(GtinError):
         replace(LYRICA, gtin="00300711014688")
     with pytest.raises(NdcError):
@@ -88,30 +88,30 @@ def test_codes_with_faults_of_their_own_are_refused():
 
 
 @pytest.mark.parametrize("text", ["", " a", "a ", "a\tb", "a\x1db", "x" * 65])
-def test_an_id_is_short_printable_text_without_outer_blanks(text: str):
+def test_an_id_is_short_printable_text_without_outer_blanks(text: str) -> None:
     with pytest.raises(CatalogError, match="not a lot number"):
         check_id(text, "lot number")
     with pytest.raises(CatalogError):
         replace(LYRICA, item_id=text)
 
 
-def test_an_id_may_hold_64_characters():
+def test_an_id_may_hold_64_characters() -> None:
     assert check_id("x" * 64, "item id") == "x" * 64
 
 
 @pytest.mark.parametrize(("mean", "spread"), [(150_000, None), (None, 2_000)])
-def test_piece_weight_and_spread_go_together(mean: int | None, spread: int | None):
+def test_piece_weight_and_spread_go_together(mean: int | None, spread: int | None) -> None:
     with pytest.raises(CatalogError, match="go together"):
         replace(LYRICA, piece_weight_ug=mean, piece_weight_sd_ug=spread)
 
 
 @pytest.mark.parametrize(("mean", "spread"), [(0, 0), (-5, 0), (100, -1), (100, 100)])
-def test_an_implausible_piece_weight_is_refused(mean: int, spread: int):
+def test_an_implausible_piece_weight_is_refused(mean: int, spread: int) -> None:
     with pytest.raises(CatalogError, match="piece weight"):
         replace(LYRICA, piece_weight_ug=mean, piece_weight_sd_ug=spread)
 
 
-def test_a_liquid_has_no_piece_weight():
+def test_a_liquid_has_no_piece_weight() -> None:
     syrup = replace(LYRICA, unit=Unit.ML, piece_weight_ug=None, piece_weight_sd_ug=None)
     assert syrup.unit is Unit.ML
     with pytest.raises(CatalogError, match="no pieces to weigh"):
@@ -128,11 +128,11 @@ def test_a_liquid_has_no_piece_weight():
         (Schedule.CV, True),
     ],
 )
-def test_schedules_two_to_five_are_controlled(schedule: Schedule, *, controlled: bool):
+def test_schedules_two_to_five_are_controlled(schedule: Schedule, *, controlled: bool) -> None:
     assert schedule.is_controlled is controlled
 
 
-def test_an_unknown_expiry_has_no_date_and_no_other_source():
+def test_an_unknown_expiry_has_no_date_and_no_other_source() -> None:
     lot = Lot(LYRICA.item_id, "A12", None, ExpirySource.UNKNOWN, LotState.QUARANTINE)
     assert lot.expiry is None
     with pytest.raises(CatalogError, match="lot A12"):
@@ -141,12 +141,12 @@ def test_an_unknown_expiry_has_no_date_and_no_other_source():
         replace(lot, expiry_source=ExpirySource.SCANNED)
 
 
-def test_a_lot_number_is_checked():
+def test_a_lot_number_is_checked() -> None:
     with pytest.raises(CatalogError, match="not a lot number"):
         Lot(LYRICA.item_id, "", date(2027, 1, 31), ExpirySource.TYPED, LotState.RELEASED)
 
 
-def test_external_accounts_have_fixed_names():
+def test_external_accounts_have_fixed_names() -> None:
     assert dict(EXTERNAL) == {
         "ext:supplier": "supplier",
         "ext:dispensed": "dispensed",
@@ -160,7 +160,7 @@ def test_external_accounts_have_fixed_names():
     }
 
 
-def test_an_external_name_has_its_own_kind_only():
+def test_an_external_name_has_its_own_kind_only() -> None:
     assert Location("ext:waste", LocationKind.WASTE).kind.is_external
     for location_id, kind in (
         ("ext:waste", LocationKind.BIN),
@@ -171,7 +171,7 @@ def test_an_external_name_has_its_own_kind_only():
             Location(location_id, kind)
 
 
-def test_only_a_device_location_names_a_device():
+def test_only_a_device_location_names_a_device() -> None:
     assert Location("robot1", LocationKind.DEVICE, device="robot1").device == "robot1"
     with pytest.raises(CatalogError, match="robot1"):
         Location("robot1", LocationKind.DEVICE)
@@ -179,12 +179,12 @@ def test_only_a_device_location_names_a_device():
         Location("shelf/A-03", LocationKind.BIN, device="robot1")
 
 
-def test_no_location_lies_in_itself():
+def test_no_location_lies_in_itself() -> None:
     with pytest.raises(CatalogError, match="its own parent"):
         Location("shelf", LocationKind.AREA, parent="shelf")
 
 
-def test_places_hold_stock_and_groups_and_accounts_do_not():
+def test_places_hold_stock_and_groups_and_accounts_do_not() -> None:
     assert {kind for kind in LocationKind if kind.holds_stock} == {
         "bin",
         "receiving",

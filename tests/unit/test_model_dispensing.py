@@ -35,7 +35,9 @@ PAIRS = [(state, to) for state in S for to in S]
 
 
 @pytest.mark.parametrize(("state", "to"), PAIRS)
-def test_a_dispense_takes_the_listed_steps_and_no_other(state: DispenseState, to: DispenseState):
+def test_a_dispense_takes_the_listed_steps_and_no_other(
+    state: DispenseState, to: DispenseState
+) -> None:
     if (state, to) in ALLOWED:
         assert advance(state, to) is to
     elif state in {S.SETTLED, S.VOIDED}:
@@ -46,11 +48,11 @@ def test_a_dispense_takes_the_listed_steps_and_no_other(state: DispenseState, to
             advance(state, to)
 
 
-def test_settled_and_voided_are_final():
+def test_settled_and_voided_are_final() -> None:
     assert {state for state in S if state.is_terminal} == {S.SETTLED, S.VOIDED}
 
 
-def test_a_count_of_the_ordered_item_and_quantity_is_accepted():
+def test_a_count_of_the_ordered_item_and_quantity_is_accepted() -> None:
     check_count(
         ordered_item="00071101468",
         ordered_milli=30_000,
@@ -60,11 +62,11 @@ def test_a_count_of_the_ordered_item_and_quantity_is_accepted():
 
 
 @pytest.mark.parametrize("counted", [0, 29_000, 30_001, 31_000])
-def test_a_count_of_another_quantity_is_refused(counted: int):
+def test_a_count_of_another_quantity_is_refused(counted: int) -> None:
     with pytest.raises(CountDiffers, match="counted, 30 ordered"):
         check_count(ordered_item="a", ordered_milli=30_000, counted_item="a", counted_milli=counted)
 
 
-def test_a_count_of_another_item_is_refused():
+def test_a_count_of_another_item_is_refused() -> None:
     with pytest.raises(CountDiffers, match="item b was counted, a is ordered"):
         check_count(ordered_item="a", ordered_milli=1, counted_item="b", counted_milli=1)

@@ -41,7 +41,9 @@ M = MovementKind
         (M.REVERSAL, K.RECEIVING, K.SUPPLIER),
     ],
 )
-def test_the_usual_routes_are_open(kind: MovementKind, source: LocationKind, target: LocationKind):
+def test_the_usual_routes_are_open(
+    kind: MovementKind, source: LocationKind, target: LocationKind
+) -> None:
     check_route(kind, source, target)
 
 
@@ -64,12 +66,14 @@ def test_the_usual_routes_are_open(kind: MovementKind, source: LocationKind, tar
         (M.REVERSAL, K.WASTE, K.SUPPLIER),
     ],
 )
-def test_other_routes_are_refused(kind: MovementKind, source: LocationKind, target: LocationKind):
+def test_other_routes_are_refused(
+    kind: MovementKind, source: LocationKind, target: LocationKind
+) -> None:
     with pytest.raises(IllegalMovement, match=f"{kind} does not go from {source} to {target}"):
         check_route(kind, source, target)
 
 
-def test_every_kind_has_routes_and_every_route_touches_the_pharmacys_stock():
+def test_every_kind_has_routes_and_every_route_touches_the_pharmacys_stock() -> None:
     assert set(ROUTES) == set(MovementKind)
     for routes in ROUTES.values():
         assert routes
@@ -77,12 +81,12 @@ def test_every_kind_has_routes_and_every_route_touches_the_pharmacys_stock():
             assert source in PLACE_KINDS or target in PLACE_KINDS
 
 
-def test_groups_of_places_take_part_in_no_movement():
+def test_groups_of_places_take_part_in_no_movement() -> None:
     ends = {end for routes in ROUTES.values() for route in routes for end in route}
     assert ends.isdisjoint({K.SITE, K.AREA})
 
 
-def test_only_dispensing_reaches_the_patient():
+def test_only_dispensing_reaches_the_patient() -> None:
     assert {
         kind
         for kind, routes in ROUTES.items()
@@ -90,13 +94,13 @@ def test_only_dispensing_reaches_the_patient():
     } == {M.DISPENSE}
 
 
-def test_everything_put_into_a_device_is_a_load_an_opening_a_find_or_a_reversal():
+def test_everything_put_into_a_device_is_a_load_an_opening_a_find_or_a_reversal() -> None:
     assert {
         kind for kind, routes in ROUTES.items() if any(target is K.DEVICE for _, target in routes)
     } == {M.LOAD, M.OPENING, M.FOUND, M.REVERSAL}
 
 
-def test_a_blocked_lot_can_leave_from_every_resting_place():
+def test_a_blocked_lot_can_leave_from_every_resting_place() -> None:
     for place in PLACE_KINDS - {K.FILL}:
         assert (place, K.OUTDATE) in ROUTES[M.TRANSFER]
         assert (place, K.REVERSE_DISTRIBUTOR) in ROUTES[M.RETURN]
@@ -104,7 +108,7 @@ def test_a_blocked_lot_can_leave_from_every_resting_place():
     assert (K.FILL, K.OUTDATE) in ROUTES[M.PUTBACK]
 
 
-def test_load_output_pick_and_dispense_bring_stock_towards_a_patient():
+def test_load_output_pick_and_dispense_bring_stock_towards_a_patient() -> None:
     assert {kind for kind in MovementKind if leaves_to_patient_or_device(kind)} == {
         M.LOAD,
         M.OUTPUT,

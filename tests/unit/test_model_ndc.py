@@ -35,7 +35,7 @@ PUBLISHED = [
 
 
 @pytest.mark.parametrize(("dashed", "ndc11", "gtin"), PUBLISHED)
-def test_published_codes_agree(dashed: str, ndc11: str, gtin: str):
+def test_published_codes_agree(dashed: str, ndc11: str, gtin: str) -> None:
     ndc = parse_ndc(dashed)
     assert (str(ndc), ndc.ndc11, ndc.gtin14()) == (dashed, ndc11, gtin)
     assert ndc10_of_gtin(gtin) == dashed.replace("-", "")
@@ -51,7 +51,7 @@ def test_published_codes_agree(dashed: str, ndc11: str, gtin: str):
 )
 def test_each_layout_is_padded_in_its_own_segment(
     dashed: str, layout: NdcLayout, ndc11: str, written: str
-):
+) -> None:
     ndc = parse_ndc(dashed)
     assert ndc.layout is layout
     assert ndc.ndc11 == ndc11
@@ -64,17 +64,17 @@ def test_each_layout_is_padded_in_its_own_segment(
     "text",
     ["", "0071015523", "00071-0155-23", "0071-0155-2", "0071-015-23", "71-0155-23", "0071-0155-2x"],
 )
-def test_text_that_is_no_dashed_ndc10_is_refused(text: str):
+def test_text_that_is_no_dashed_ndc10_is_refused(text: str) -> None:
     with pytest.raises(NdcError):
         parse_ndc(text)
 
 
-def test_ten_digits_without_dashes_are_called_ambiguous():
+def test_ten_digits_without_dashes_are_called_ambiguous() -> None:
     with pytest.raises(NdcError, match="0071015523 without dashes is ambiguous"):
         parse_ndc("0071015523")
 
 
-def test_an_ndc_cannot_be_built_of_other_than_ten_digits():
+def test_an_ndc_cannot_be_built_of_other_than_ten_digits() -> None:
     with pytest.raises(NdcError, match="not an NDC-10"):
         Ndc("0071", "0155", "2x")
     with pytest.raises(NdcError, match="not an NDC-10"):
@@ -82,52 +82,52 @@ def test_an_ndc_cannot_be_built_of_other_than_ten_digits():
 
 
 @pytest.mark.parametrize("digits", ["", "007101552", "00710155233", "007101552x", "٠٠٧١٠١٥٥٢٣"])
-def test_only_ten_digits_are_split(digits: str):
+def test_only_ten_digits_are_split(digits: str) -> None:
     with pytest.raises(NdcError, match="not ten digits"):
         split_ndc10(digits, NdcLayout.L442)
 
 
 @pytest.mark.parametrize("digits", ["", "0007101552", "0007101552x"])
-def test_only_eleven_digits_are_read_as_an_ndc11(digits: str):
+def test_only_eleven_digits_are_read_as_an_ndc11(digits: str) -> None:
     with pytest.raises(NdcError, match="not eleven digits"):
         ndc_from_ndc11(digits, NdcLayout.L442)
     with pytest.raises(NdcError, match="not eleven digits"):
         format_ndc11(digits)
 
 
-def test_an_ndc11_whose_padding_is_no_zero_does_not_fit_the_layout():
+def test_an_ndc11_whose_padding_is_no_zero_does_not_fit_the_layout() -> None:
     with pytest.raises(NdcError, match="31722081360 has no form in layout 4-4-2"):
         ndc_from_ndc11("31722081360", NdcLayout.L442)
 
 
-def test_a_case_has_another_indicator_and_its_own_check_digit():
+def test_a_case_has_another_indicator_and_its_own_check_digit() -> None:
     assert parse_ndc("0071-0155-23").gtin14(5) == "50300710155232"
 
 
 @pytest.mark.parametrize("indicator", [-1, 9, 10])
-def test_a_packaging_indicator_out_of_range_is_refused(indicator: int):
+def test_a_packaging_indicator_out_of_range_is_refused(indicator: int) -> None:
     with pytest.raises(GtinError, match="packaging indicator"):
         parse_ndc("0071-0155-23").gtin14(indicator)
 
 
 @pytest.mark.parametrize("gtin", ["", "0030071015523", "003007101552370", "0030071015523x"])
-def test_anything_but_fourteen_digits_is_no_gtin(gtin: str):
+def test_anything_but_fourteen_digits_is_no_gtin(gtin: str) -> None:
     with pytest.raises(GtinError, match="not a GTIN-14"):
         check_gtin14(gtin)
 
 
-def test_a_wrong_check_digit_is_named_with_the_right_one():
+def test_a_wrong_check_digit_is_named_with_the_right_one() -> None:
     with pytest.raises(GtinError, match="00300710155238 has check digit 8, 7 is right"):
         check_gtin14("00300710155238")
 
 
 @pytest.mark.parametrize("base", ["", "003007101552", "003007101552x"])
-def test_a_check_digit_is_made_of_thirteen_digits_only(base: str):
+def test_a_check_digit_is_made_of_thirteen_digits_only(base: str) -> None:
     with pytest.raises(GtinError):
         gtin_check_digit(base)
 
 
-def test_a_gtin_of_another_country_holds_no_ndc():
+def test_a_gtin_of_another_country_holds_no_ndc() -> None:
     # A Norwegian GTIN-13, 7032069804988, padded to fourteen digits.
     assert ndc10_of_gtin("07032069804988") is None
 
@@ -140,34 +140,34 @@ class TestDirectory:
     def directory(self) -> NdcDirectory:
         return NdcDirectory(parse_ndc(text) for text in self.KNOWN)
 
-    def test_a_known_package_is_found(self):
+    def test_a_known_package_is_found(self) -> None:
         assert str(self.directory().resolve("3172281360")) == "31722-813-60"
 
-    def test_another_package_of_a_known_labeler_takes_its_layout(self):
+    def test_another_package_of_a_known_labeler_takes_its_layout(self) -> None:
         assert str(self.directory().resolve("0071015523")) == "0071-0155-23"
 
-    def test_a_labeler_with_two_layouts_is_refused_for_an_unknown_package(self):
+    def test_a_labeler_with_two_layouts_is_refused_for_an_unknown_package(self) -> None:
         with pytest.raises(UnknownLayout, match="60505-099-91, 60505-0999-1"):
             self.directory().resolve("6050509991")
 
-    def test_a_labeler_with_two_layouts_is_read_for_a_known_package(self):
+    def test_a_labeler_with_two_layouts_is_read_for_a_known_package(self) -> None:
         assert str(self.directory().resolve("6050504054")) == "60505-0405-4"
 
-    def test_two_known_packages_of_the_same_digits_are_refused(self):
+    def test_two_known_packages_of_the_same_digits_are_refused(self) -> None:
         directory = NdcDirectory([parse_ndc("60505-0405-4"), parse_ndc("60505-040-54")])
         with pytest.raises(UnknownLayout):
             directory.resolve("6050504054")
 
-    def test_an_unknown_labeler_is_refused(self):
+    def test_an_unknown_labeler_is_refused(self) -> None:
         with pytest.raises(UnknownLayout, match="no labeler in the catalogue fits"):
             self.directory().resolve("5555501234")
 
-    def test_the_ndc_of_a_scanned_gtin_is_resolved(self):
+    def test_the_ndc_of_a_scanned_gtin_is_resolved(self) -> None:
         assert self.directory().ndc_of_gtin("00300710155237").ndc11 == "00071015523"
 
-    def test_a_gtin_of_another_country_is_refused(self):
+    def test_a_gtin_of_another_country_is_refused(self) -> None:
         with pytest.raises(GtinError, match="not a US drug's"):
             self.directory().ndc_of_gtin("07032069804988")
 
-    def test_the_error_has_its_own_code(self):
+    def test_the_error_has_its_own_code(self) -> None:
         assert UnknownLayout.code == "unknown_ndc_layout"

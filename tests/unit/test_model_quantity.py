@@ -29,7 +29,7 @@ from dispensed.model.quantity import (
         (90, Unit.EA, 90_000),
     ],
 )
-def test_plain_decimal_text_is_read_exactly(text: str | int, unit: Unit, milli: int):
+def test_plain_decimal_text_is_read_exactly(text: str | int, unit: Unit, milli: int) -> None:
     assert Quantity.parse(text, unit) == Quantity(unit, milli)
 
 
@@ -64,43 +64,44 @@ def test_plain_decimal_text_is_read_exactly(text: str | int, unit: Unit, milli: 
         "99999999999999",
     ],
 )
-def test_anything_but_a_plain_small_decimal_of_the_unit_is_refused(text: str):
+def test_anything_but_a_plain_small_decimal_of_the_unit_is_refused(text: str) -> None:
     with pytest.raises(QuantityError):
         Quantity.parse(text, Unit.EA)
 
 
 @pytest.mark.parametrize("value", [1.0, 0.1, float("nan"), None, b"1", Decimal(1)])
-def test_a_float_or_any_other_type_is_never_a_quantity(value: object):
+def test_a_float_or_any_other_type_is_never_a_quantity(value: object) -> None:
     with pytest.raises(QuantityError):
         Quantity.parse(cast("str", value), Unit.EA)
     with pytest.raises(QuantityError):
         Quantity(Unit.EA, cast("int", value))
 
 
-def test_a_truth_value_is_not_a_number_of_pieces():
+def test_a_truth_value_is_not_a_number_of_pieces() -> None:
+    yes = True
     with pytest.raises(QuantityError):
-        Quantity.parse(True, Unit.EA)
+        Quantity.parse(yes, Unit.EA)
     with pytest.raises(QuantityError):
-        Quantity(Unit.EA, True)
+        Quantity(Unit.EA, yes)
 
 
-def test_whole_units_become_thousandths():
+def test_whole_units_become_thousandths() -> None:
     assert Quantity.of(Unit.EA, 30).milli == 30_000
 
 
 @pytest.mark.parametrize("whole", [-1, QUANTITY_MAX_MILLI])
-def test_a_negative_or_absurd_number_of_units_is_refused(whole: int):
+def test_a_negative_or_absurd_number_of_units_is_refused(whole: int) -> None:
     with pytest.raises(QuantityError):
         Quantity.of(Unit.EA, whole)
 
 
-def test_a_sum_beyond_the_largest_quantity_is_refused():
+def test_a_sum_beyond_the_largest_quantity_is_refused() -> None:
     largest = Quantity(Unit.EA, QUANTITY_MAX_MILLI)
     with pytest.raises(QuantityError, match="too large"):
         largest + Quantity(Unit.EA, 1)
 
 
-def test_two_units_never_mix():
+def test_two_units_never_mix() -> None:
     tablets, syrup = Quantity.of(Unit.EA, 1), Quantity.of(Unit.ML, 1)
     for operation in (
         lambda: tablets + syrup,
@@ -109,30 +110,30 @@ def test_two_units_never_mix():
         lambda: tablets <= syrup,
         lambda: tablets > syrup,
     ):
-        with pytest.raises(QuantityError, match="1 EA and 1 ML have different units|1 ML and 1 EA"):
+        with pytest.raises(QuantityError, match="have different units"):
             operation()
     assert tablets != syrup
 
 
-def test_taking_more_than_there_is_names_both_numbers():
+def test_taking_more_than_there_is_names_both_numbers() -> None:
     with pytest.raises(QuantityError, match=r"20 EA less 30\.5 EA would be negative"):
         Quantity.of(Unit.EA, 20) - Quantity.parse("30.5", Unit.EA)
 
 
-def test_ten_times_a_tenth_is_one():
+def test_ten_times_a_tenth_is_one() -> None:
     total = Quantity(Unit.GM, 0)
     for _ in range(10):
         total += Quantity.parse("0.1", Unit.GM)
     assert total == Quantity.of(Unit.GM, 1)
 
 
-def test_quantities_of_one_unit_are_ordered():
+def test_quantities_of_one_unit_are_ordered() -> None:
     assert Quantity(Unit.EA, 1) < Quantity(Unit.EA, 2)
     assert Quantity(Unit.EA, 2) <= Quantity(Unit.EA, 2)
     assert not Quantity(Unit.EA, 2) < Quantity(Unit.EA, 2)
 
 
-def test_an_empty_quantity_is_false():
+def test_an_empty_quantity_is_false() -> None:
     assert not Quantity(Unit.EA, 0)
     assert Quantity(Unit.EA, 1)
 
@@ -141,27 +142,27 @@ def test_an_empty_quantity_is_false():
     ("milli", "text"),
     [(0, "0"), (12_500, "12.5"), (30_000, "30"), (1, "0.001"), (-250, "-0.25"), (-3_000, "-3")],
 )
-def test_thousandths_are_written_without_trailing_zeros(milli: int, text: str):
+def test_thousandths_are_written_without_trailing_zeros(milli: int, text: str) -> None:
     assert format_milli(milli) == text
 
 
-def test_a_quantity_prints_with_its_unit():
+def test_a_quantity_prints_with_its_unit() -> None:
     quantity = Quantity(Unit.EA, 12_500)
     assert str(quantity) == "12.5 EA"
     assert quantity.amount == "12.5"
     assert quantity.decimal == Decimal("12.500")
 
 
-def test_the_unit_is_named_when_text_of_another_unit_is_refused():
+def test_the_unit_is_named_when_text_of_another_unit_is_refused() -> None:
     with pytest.raises(QuantityError, match=r"'5 ML' is not a quantity of EA"):
         parse_milli("5 ML", Unit.EA)
 
 
-def test_a_bare_number_takes_no_unit():
+def test_a_bare_number_takes_no_unit() -> None:
     assert parse_thousandths("4.62") == 4_620
     with pytest.raises(QuantityError):
         parse_thousandths("4.62 EA")
 
 
-def test_the_error_has_its_own_code():
+def test_the_error_has_its_own_code() -> None:
     assert QuantityError.code == "bad_quantity"

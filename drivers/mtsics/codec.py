@@ -166,8 +166,8 @@ def encode_command(command: Command) -> bytes:
 
 def decode_command(line: bytes) -> Command:
     """Read a command line without its end; raises ProtocolError."""
-    name, _, rest = _text(line).partition(" ")
-    if not _NAME.fullmatch(name):
+    name, space, rest = _text(line).partition(" ")
+    if not _NAME.fullmatch(name) or bool(space) != bool(rest):
         raise ProtocolError(f"not a command: {line[:40]!r}")
     return Command(name, _arguments(rest) if rest else ())
 

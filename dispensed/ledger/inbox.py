@@ -1,47 +1,55 @@
-"""The inbox: device messages as they came, stored before they mean anything."""
+"""Raw device messages, stored before they are interpreted, and the effects that were applied once.
+
+Two messages of one device with the same key are one: the first stays, with its bytes.
+"""
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
-from sqlalchemy import Select, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
-from dispensed.errors import InvariantBroken, NotFound
-from dispensed.ledger.engine import Tx
+from dispensed.ledger import tables as t
+from dispensed.ledger.rules import UnknownMessage
 from dispensed.ledger.stamp import Stamp
-from dispensed.ledger.tables import effect, inbox
+
+NOTE_MAX = 2000
+"""Most characters of a note that are kept."""
+
+InboxState = Literal["new", "applied", "ignored", "unreadable"]
 
 
 @dataclass(frozen=True, slots=True)
 class InboxRow:
-    """One stored message; `state` is new, applied, ignored or unreadable, `note` says why."""
+    """One stored message; `raw` is what came over the wire."""
 
     id: int
     device_id: str
     key: str
     kind: str
     raw: bytes
+    content_hash: str
     received_at: datetime
-    state: str
+    state: InboxState
     note: str
+    recorded_at: datetime
 
 
-def store_message(
-    tx: Tx, device_id: str, key: str, kind: str, raw: bytes, received_at: datetime
+def store_message(  # noqa: PLR0913 - a message is these facts
+    tx: Connection, device_id: str, key: str, kind: str, raw: bytes, received_at: datetime
 ) -> tuple[int, bool]:
-    """Store a message; returns its id and whether it is new.
-
-    The same device and key are one message.
-    """
-    known = tx.execute(
-        select(inbox.c.id).where(inbox.c.device_id == device_id, inbox.c.key == key)
-    ).scalar_one_or_none()
+    """Store a message; returns its id and whether it is new. The same device and key is the same one."""
+    key = _storable(key)
+    query = select(t.inbox.c.id).where(t.inbox.c.device_id == device_id, t.inbox.c.key == key)
+    known = tx.execute(query).scalar()
     if known is not None:
-        return known, False
+        return int(known), False
     values = {
         "device_id": device_id,
         "key": key,
-        "kind": kind,
+        "kind": _storable(kind),
         "raw": raw,
         "content_hash": hashlib.sha256(raw).hexdigest(),
         "received_at": received_at,
@@ -49,108 +57,97 @@ def store_message(
         "note": "",
         "recorded_at": received_at,
     }
-    return tx.execute(insert(inbox).returning(inbox.c.id), values).scalar_one(), True
+    made = tx.execute(insert(t.inbox).returning(t.inbox.c.id), values).scalar_one()
+    return int(made), True
 
 
-def get(tx: Tx, inbox_id: int) -> InboxRow:
-    """Return one message; raises NotFound."""
-    rows = _rows(tx, select(inbox).where(inbox.c.id == inbox_id))
-    if not rows:
-        raise NotFound(f"no stored message {inbox_id}")
-    return rows[0]
+def get(tx: Connection, inbox_id: int) -> InboxRow:
+    """Return a message; raises UnknownMessage."""
+    row = tx.execute(select(t.inbox).where(t.inbox.c.id == inbox_id)).one_or_none()
+    if row is None:
+        raise UnknownMessage(f"the inbox has no message {inbox_id}")
+    return InboxRow(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name
 
 
-def find_raw(tx: Tx, device_id: str, key: str) -> bytes | None:
-    """Return the bytes of a message by its key, None when there is none."""
-    return tx.execute(
-        select(inbox.c.raw).where(inbox.c.device_id == device_id, inbox.c.key == key)
-    ).scalar_one_or_none()
+def find_raw(tx: Connection, device_id: str, key: str) -> bytes | None:
+    """Return the bytes of a message by its key, None when it was never stored."""
+    where = (t.inbox.c.device_id == device_id, t.inbox.c.key == _storable(key))
+    return tx.execute(select(t.inbox.c.raw).where(*where)).scalar()
 
 
-def next_unapplied(tx: Tx, limit: int) -> tuple[InboxRow, ...]:
-    """Return the oldest messages that were not applied yet."""
-    return _rows(tx, select(inbox).where(inbox.c.state == "new").order_by(inbox.c.id).limit(limit))
+def last_id(tx: Connection, device_id: str) -> int:
+    """Return the id of the newest message of a device, 0 when there is none."""
+    query = select(func.max(t.inbox.c.id)).where(t.inbox.c.device_id == device_id)
+    return int(tx.execute(query).scalar() or 0)
+
+
+def next_unapplied(tx: Connection, limit: int) -> tuple[InboxRow, ...]:
+    """Return the oldest messages that were neither applied, ignored nor found unreadable."""
+    query = select(t.inbox).where(t.inbox.c.state == "new").order_by(t.inbox.c.id).limit(limit)
+    return tuple(InboxRow(**row._mapping) for row in tx.execute(query))  # noqa: SLF001 - public
 
 
 def page(
-    tx: Tx, *, state: str | None = None, after: int = 0, limit: int = 100
+    tx: Connection, *, state: InboxState | None = None, after: int = 0, limit: int = 100
 ) -> tuple[InboxRow, ...]:
-    """Return messages by ascending id, after an id, of one state or all."""
-    query = select(inbox).where(inbox.c.id > after).order_by(inbox.c.id).limit(limit)
-    return _rows(tx, query if state is None else query.where(inbox.c.state == state))
+    """Return messages by ascending id, after an id, at most `limit`."""
+    query = select(t.inbox).where(t.inbox.c.id > after).order_by(t.inbox.c.id).limit(limit)
+    if state is not None:
+        query = query.where(t.inbox.c.state == state)
+    return tuple(InboxRow(**row._mapping) for row in tx.execute(query))  # noqa: SLF001 - public
 
 
-def last_id(tx: Tx, device_id: str) -> int:
-    """Return the newest message id of a device, 0 when it never sent one."""
-    query = select(func.coalesce(func.max(inbox.c.id), 0)).where(inbox.c.device_id == device_id)
-    return int(tx.execute(query).scalar_one())
+def mark_applied(tx: Connection, inbox_id: int, note: str) -> bool:
+    """Note that a new message was applied; False (and no change) when it was dealt with before."""
+    return _mark(tx, inbox_id, "applied", note)
 
 
-def counts(tx: Tx) -> tuple[tuple[str, str, str, int], ...]:
-    """Return (device, kind, state, messages), for metrics."""
-    rows = tx.execute(
-        select(inbox.c.device_id, inbox.c.kind, inbox.c.state, func.count().label("n"))
-        .group_by(inbox.c.device_id, inbox.c.kind, inbox.c.state)
-        .order_by(inbox.c.device_id, inbox.c.kind, inbox.c.state)
-    )
-    return tuple((row.device_id, row.kind, row.state, row.n) for row in rows)
+def mark_ignored(tx: Connection, inbox_id: int, note: str) -> bool:
+    """Note that a new message means nothing for stock; False when it was dealt with before."""
+    return _mark(tx, inbox_id, "ignored", note)
 
 
-def mark_applied(tx: Tx, inbox_id: int, note: str) -> None:
-    """Say that a message's facts are booked; `note` tells what was done."""
-    _mark(tx, inbox_id, "applied", note)
+def mark_unreadable(tx: Connection, inbox_id: int, note: str) -> bool:
+    """Note that a new message cannot be read or booked; False when it was dealt with before."""
+    return _mark(tx, inbox_id, "unreadable", note)
 
 
-def mark_unreadable(tx: Tx, inbox_id: int, note: str) -> None:
-    """Say why a message could not be read or booked; it waits for a person."""
-    _mark(tx, inbox_id, "unreadable", note)
-
-
-def mark_ignored(tx: Tx, inbox_id: int, note: str) -> None:
-    """Say why a message means nothing for stock."""
-    _mark(tx, inbox_id, "ignored", note)
-
-
-def effect_once(tx: Tx, device_id: str, effect_key: str, inbox_id: int, stamp: Stamp) -> bool:
-    """Claim the effect of one physical event; False when it was claimed before."""
-    known = tx.execute(
-        select(effect.c.inbox_id).where(
-            effect.c.device_id == device_id, effect.c.effect_key == effect_key
-        )
-    ).first()
-    if known is not None:
+def effect_once(
+    tx: Connection, device_id: str, effect_key: str, inbox_id: int, stamp: Stamp
+) -> bool:
+    """Claim one effect of a device for a message; False when it was applied before."""
+    key = _storable(effect_key)
+    if known_effects(tx, device_id, (key,)):
         return False
     values = {
         "device_id": device_id,
-        "effect_key": effect_key,
+        "effect_key": key,
         "inbox_id": inbox_id,
         "recorded_at": stamp.at,
     }
-    tx.execute(insert(effect), values)
+    tx.execute(insert(t.effect), values)
     return True
 
 
-def _mark(tx: Tx, inbox_id: int, state: str, note: str) -> None:
-    changed = tx.execute(
-        update(inbox)
-        .where(inbox.c.id == inbox_id, inbox.c.state == "new")
-        .values(state=state, note=note)
-    ).rowcount
-    if changed != 1:
-        raise InvariantBroken(f"message {inbox_id} was marked twice, now as {state}")
-
-
-def _rows(tx: Tx, query: Select[*tuple[object, ...]]) -> tuple[InboxRow, ...]:
-    return tuple(
-        InboxRow(
-            id=row.id,
-            device_id=row.device_id,
-            key=row.key,
-            kind=row.kind,
-            raw=row.raw,
-            received_at=row.received_at,
-            state=row.state,
-            note=row.note,
-        )
-        for row in tx.execute(query)
+def known_effects(tx: Connection, device_id: str, keys: Collection[str]) -> set[str]:
+    """Return those of the effect keys that were applied."""
+    stored = {_storable(key): key for key in keys}
+    query = select(t.effect.c.effect_key).where(
+        t.effect.c.device_id == device_id, t.effect.c.effect_key.in_(stored)
     )
+    return {stored[key] for key in tx.scalars(query)}
+
+
+def _mark(tx: Connection, inbox_id: int, state: InboxState, note: str) -> bool:
+    done = tx.execute(
+        update(t.inbox)
+        .where(t.inbox.c.id == inbox_id, t.inbox.c.state == "new")
+        .values(state=state, note=_storable(note)[:NOTE_MAX])
+    )
+    return done.rowcount == 1
+
+
+def _storable(text: str) -> str:
+    """Escape what PostgreSQL or UTF-8 cannot hold: machines choose these texts, nothing may be lost."""
+    escaped = text.replace("\x00", "\\x00")
+    return escaped.encode("utf-8", "backslashreplace").decode("utf-8")

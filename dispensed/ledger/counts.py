@@ -1,0 +1,58 @@
+"""Totals of the ledger for monitoring, kept up to date by reading only what is new."""
+
+from dataclasses import dataclass, field, replace
+
+from sqlalchemy import func, select
+
+from dispensed.ledger.engine import Tx
+from dispensed.ledger.tables import chain_head, discrepancy, dispense, inbox, movement
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Totals up to a movement and a message; give the last ones to `update` to get the next."""
+
+    last_movement: int = 0
+    last_message: int = 0
+    movements: dict[str, int] = field(default_factory=dict)
+    messages: dict[tuple[str, str], int] = field(default_factory=dict)
+    waiting: int = 0
+    dispenses: dict[str, int] = field(default_factory=dict)
+    discrepancies: dict[str, int] = field(default_factory=dict)
+
+
+def update(tx: Tx, known: Counts) -> Counts:
+    """Return the totals at this moment; movements and messages are never removed or renumbered."""
+    last_movement = tx.execute(select(chain_head.c.last_id)).scalar_one()
+    last_message = tx.execute(select(func.coalesce(func.max(inbox.c.id), 0))).scalar_one()
+    movements = dict(known.movements)
+    for kind, count in tx.execute(
+        select(movement.c.kind, func.count())
+        .where(movement.c.id > known.last_movement, movement.c.id <= last_movement)
+        .group_by(movement.c.kind)
+    ):
+        movements[kind] = movements.get(kind, 0) + count
+    messages = dict(known.messages)
+    for device, kind, count in tx.execute(
+        select(inbox.c.device_id, inbox.c.kind, func.count())
+        .where(inbox.c.id > known.last_message, inbox.c.id <= last_message)
+        .group_by(inbox.c.device_id, inbox.c.kind)
+    ):
+        messages[device, kind] = messages.get((device, kind), 0) + count
+    waiting = tx.execute(select(func.count()).where(inbox.c.state == "new")).scalar_one()
+    states = select(dispense.c.state, func.count()).group_by(dispense.c.state)
+    differences = (
+        select(discrepancy.c.kind, func.count())
+        .where(discrepancy.c.state == "open")
+        .group_by(discrepancy.c.kind)
+    )
+    return replace(
+        known,
+        last_movement=last_movement,
+        last_message=last_message,
+        movements=movements,
+        messages=messages,
+        waiting=waiting,
+        dispenses={state: count for state, count in tx.execute(states)},
+        discrepancies={kind: count for kind, count in tx.execute(differences)},
+    )

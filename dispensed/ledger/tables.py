@@ -1,0 +1,509 @@
+"""Every table of the ledger in one MetaData, with the types that keep time and quantity exact.
+
+Quantities are integers in thousandths of the item's unit (`milli`), times are aware UTC, expiry is a
+date. Triggers that keep `movement` and `audit_event` append-only are made by the migrations.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+SCHEMA_REVISION = "0001"
+"""The newest migration; a store opens a database at exactly this revision."""
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+def to_microseconds(at: datetime) -> int:
+    """Return whole microseconds since 1970 UTC; refuses a naive datetime with ValueError."""
+    if at.utcoffset() is None:
+        raise ValueError(f"{at.isoformat()} has no time zone; the ledger takes aware times only")
+    return (at - EPOCH) // MICROSECOND
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware instant: UTC in and out on every database.
+
+    PostgreSQL stores `timestamptz`. SQLite stores integer microseconds since 1970, because its
+    DateTime drops the offset. A naive value is refused with ValueError.
+    """
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[object]:
+        """Choose the storage type."""
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(BigInteger())
+        return dialect.type_descriptor(DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> object:
+        """Turn an aware time into what the database stores."""
+        if value is None:
+            return None
+        micros = to_microseconds(value)
+        return micros if dialect.name == "sqlite" else value.astimezone(UTC)
+
+    def process_result_value(self, value: object, dialect: Dialect) -> datetime | None:
+        """Turn what the database stores into an aware UTC time."""
+        del dialect
+        if isinstance(value, int):
+            return EPOCH + value * MICROSECOND
+        if isinstance(value, datetime):
+            return value.astimezone(UTC)
+        return None
+
+
+BIG_ID = BigInteger().with_variant(Integer(), "sqlite")
+"""An identifier that SQLite can number by itself (only INTEGER PRIMARY KEY is an alias of rowid)."""
+
+METADATA = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _recorded() -> Column[datetime]:
+    return Column("recorded_at", UtcDateTime(), nullable=False)
+
+
+def _auto_id() -> Column[int]:
+    return Column("id", BIG_ID, primary_key=True, autoincrement=True)
+
+
+def _lot_key() -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(["item_id", "lot"], ["lot.item_id", "lot.lot"])
+
+
+def _location(name: str) -> Column[str]:
+    return Column(name, Text, ForeignKey("location.location_id"), nullable=False)
+
+
+item = Table(
+    "item",
+    METADATA,
+    Column("item_id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("strength", Text, nullable=False),
+    Column("form", Text, nullable=False),
+    Column("labeler", Text, nullable=False),
+    Column("unit", Text, nullable=False),
+    Column("pack_milli", BigInteger, nullable=False),
+    Column("gtin", Text, unique=True),
+    Column("ndc", Text, unique=True),
+    Column("schedule", Text, nullable=False),
+    Column("storage", Text, nullable=False),
+    Column("piece_weight_ug", BigInteger),
+    Column("piece_weight_sd_ug", BigInteger),
+    Column("hazardous", Boolean, nullable=False),
+    Column("high_alert", Boolean, nullable=False),
+    _recorded(),
+    CheckConstraint("pack_milli > 0", name="pack_positive"),
+)
+
+lot = Table(
+    "lot",
+    METADATA,
+    Column("item_id", Text, ForeignKey("item.item_id"), nullable=False),
+    Column("lot", Text, nullable=False),
+    Column("expiry", Date),
+    Column("expiry_source", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    _recorded(),
+    PrimaryKeyConstraint("item_id", "lot"),
+    Index(None, "expiry"),
+)
+
+location = Table(
+    "location",
+    METADATA,
+    Column("location_id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("parent", Text, ForeignKey("location.location_id")),
+    Column("device", Text),
+    _recorded(),
+)
+
+dispense = Table(
+    "dispense",
+    METADATA,
+    _auto_id(),
+    Column("order_ref", Text, nullable=False, unique=True),
+    Column("request_id", Text, nullable=False, unique=True),
+    Column("item_id", Text, ForeignKey("item.item_id"), nullable=False),
+    Column("milli", BigInteger, nullable=False),
+    Column("patient_key", Text, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("route", Text, nullable=False),
+    Column("device_id", Text),
+    Column("counted_milli", BigInteger),
+    Column("weigh_result", Text),
+    Column("verified_by", Text),
+    Column("label_proof", Text),
+    Column("note", Text, nullable=False),
+    Column("requested_at", UtcDateTime(), nullable=False),
+    Column("updated_at", UtcDateTime(), nullable=False),
+    _recorded(),
+    CheckConstraint("milli > 0", name="milli_positive"),
+    CheckConstraint("counted_milli >= 0", name="counted_not_negative"),
+    CheckConstraint(
+        "state NOT IN ('verified', 'settled') OR (counted_milli IS NOT NULL AND"
+        " counted_milli = milli AND verified_by IS NOT NULL)",
+        name="verified_as_ordered",
+    ),
+    Index(None, "state"),
+    sqlite_autoincrement=True,
+)
+
+inbox = Table(
+    "inbox",
+    METADATA,
+    _auto_id(),
+    Column("device_id", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("raw", LargeBinary, nullable=False),
+    Column("content_hash", Text, nullable=False),
+    Column("received_at", UtcDateTime(), nullable=False),
+    Column("state", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    _recorded(),
+    UniqueConstraint("device_id", "key"),
+    CheckConstraint("state IN ('new', 'applied', 'ignored', 'unreadable')", name="state"),
+    sqlite_autoincrement=True,
+)
+Index(
+    "ix_inbox_new",
+    inbox.c.id,
+    sqlite_where=inbox.c.state == "new",
+    postgresql_where=inbox.c.state == "new",
+)
+
+effect = Table(
+    "effect",
+    METADATA,
+    Column("device_id", Text, nullable=False),
+    Column("effect_key", Text, nullable=False),
+    Column("inbox_id", BigInteger, ForeignKey("inbox.id"), nullable=False),
+    _recorded(),
+    PrimaryKeyConstraint("device_id", "effect_key"),
+)
+
+unbooked = Table(
+    "unbooked",
+    METADATA,
+    _auto_id(),
+    Column("request_id", Text, nullable=False, unique=True),
+    Column("kind", Text, nullable=False),
+    Column("item_id", Text, nullable=False),
+    Column("lot", Text, nullable=False),
+    _location("location_id"),
+    _location("target"),
+    Column("milli", BigInteger, nullable=False),
+    Column("remaining", BigInteger, nullable=False),
+    Column("waived", BigInteger, nullable=False),
+    Column("occurred_at", UtcDateTime(), nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("dispense_id", BigInteger, ForeignKey("dispense.id")),
+    Column("inbox_id", BigInteger, ForeignKey("inbox.id")),
+    _recorded(),
+    _lot_key(),
+    CheckConstraint("milli > 0", name="milli_positive"),
+    CheckConstraint("remaining >= 0 AND waived >= 0", name="not_negative"),
+    CheckConstraint("remaining + waived <= milli", name="within_claim"),
+)
+Index(
+    "ix_unbooked_open",
+    unbooked.c.item_id,
+    unbooked.c.lot,
+    unbooked.c.location_id,
+    unbooked.c.id,
+    sqlite_where=unbooked.c.remaining > 0,
+    postgresql_where=unbooked.c.remaining > 0,
+)
+
+movement = Table(
+    "movement",
+    METADATA,
+    Column("id", BIG_ID, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("item_id", Text, nullable=False),
+    Column("lot", Text, nullable=False),
+    _location("source"),
+    _location("target"),
+    Column("milli", BigInteger, nullable=False),
+    Column("occurred_at", UtcDateTime(), nullable=False),
+    _recorded(),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("request_id", Text, nullable=False, unique=True),
+    Column("dispense_id", BigInteger, ForeignKey("dispense.id"), index=True),
+    Column("inbox_id", BigInteger, ForeignKey("inbox.id")),
+    Column("claim_id", BigInteger, ForeignKey("unbooked.id"), index=True),
+    Column("reverses", BigInteger, ForeignKey("movement.id"), unique=True),
+    Column("prev_hash", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    _lot_key(),
+    CheckConstraint("milli > 0", name="milli_positive"),
+    CheckConstraint("source <> target", name="two_ends"),
+    Index(None, "item_id", "lot", "id"),
+    Index(None, "source", "id"),
+    Index(None, "target", "id"),
+)
+
+balance = Table(
+    "balance",
+    METADATA,
+    Column("item_id", Text, nullable=False),
+    Column("lot", Text, nullable=False),
+    _location("location_id"),
+    Column("on_hand", BigInteger, nullable=False),
+    Column("held", BigInteger, nullable=False),
+    Column("external", Boolean, nullable=False),
+    _recorded(),
+    PrimaryKeyConstraint("item_id", "lot", "location_id"),
+    _lot_key(),
+    CheckConstraint("external OR on_hand >= 0", name="on_hand_not_negative"),
+    CheckConstraint("held >= 0", name="held_not_negative"),
+    CheckConstraint("held = 0 OR held <= on_hand", name="held_within_on_hand"),
+    Index(None, "location_id"),
+)
+
+reservation = Table(
+    "reservation",
+    METADATA,
+    _auto_id(),
+    Column("request_id", Text, nullable=False, unique=True),
+    Column("dispense_id", BigInteger, ForeignKey("dispense.id"), nullable=False, index=True),
+    Column("item_id", Text, nullable=False),
+    Column("lot", Text, nullable=False),
+    _location("location_id"),
+    Column("milli", BigInteger, nullable=False),
+    Column("remaining", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("updated_at", UtcDateTime(), nullable=False),
+    _recorded(),
+    _lot_key(),
+    CheckConstraint("milli > 0", name="milli_positive"),
+    CheckConstraint("remaining >= 0 AND remaining <= milli", name="remaining_within"),
+    CheckConstraint(
+        "state IN ('open', 'commanded', 'in_doubt') AND remaining > 0"
+        " OR state IN ('settled', 'voided', 'broken') AND remaining = 0",
+        name="closed_holds_nothing",
+    ),
+)
+Index(
+    "ix_reservation_active",
+    reservation.c.item_id,
+    reservation.c.lot,
+    reservation.c.location_id,
+    reservation.c.id,
+    sqlite_where=reservation.c.remaining > 0,
+    postgresql_where=reservation.c.remaining > 0,
+)
+
+discrepancy = Table(
+    "discrepancy",
+    METADATA,
+    _auto_id(),
+    Column("kind", Text, nullable=False),
+    Column("item_id", Text, nullable=False),
+    Column("lot", Text, nullable=False),
+    _location("location_id"),
+    Column("difference", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("opened_at", UtcDateTime(), nullable=False),
+    Column("closed_at", UtcDateTime()),
+    Column("closed_by", Text),
+    Column("detail", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("updated_at", UtcDateTime(), nullable=False),
+    _recorded(),
+    CheckConstraint("(state = 'open') = (closed_at IS NULL)", name="closed_has_time"),
+    CheckConstraint("state IN ('open', 'closed')", name="state"),
+)
+Index(
+    "uq_discrepancy_open",
+    discrepancy.c.kind,
+    discrepancy.c.item_id,
+    discrepancy.c.lot,
+    discrepancy.c.location_id,
+    unique=True,
+    sqlite_where=discrepancy.c.state == "open",
+    postgresql_where=discrepancy.c.state == "open",
+)
+
+recall_case = Table(
+    "recall_case",
+    METADATA,
+    _auto_id(),
+    Column("reference", Text, nullable=False),
+    Column("item_id", Text, ForeignKey("item.item_id"), nullable=False),
+    Column("lot", Text),
+    Column("recall_class", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("opened_at", UtcDateTime(), nullable=False),
+    Column("closed_at", UtcDateTime()),
+    _recorded(),
+    CheckConstraint("state IN ('open', 'closed')", name="state"),
+    CheckConstraint("(state = 'open') = (closed_at IS NULL)", name="closed_has_time"),
+    Index(None, "item_id", "state"),
+)
+
+reorder_policy = Table(
+    "reorder_policy",
+    METADATA,
+    Column("item_id", Text, ForeignKey("item.item_id"), nullable=False),
+    _location("location_id"),
+    Column("kind", Text, nullable=False),
+    Column("min_milli", BigInteger, nullable=False),
+    Column("max_milli", BigInteger, nullable=False),
+    Column("pack_milli", BigInteger, nullable=False),
+    Column("minimum_packs", Integer, nullable=False),
+    Column("actor", Text, nullable=False),
+    _recorded(),
+    PrimaryKeyConstraint("item_id", "location_id"),
+    CheckConstraint("min_milli >= 0 AND max_milli >= min_milli", name="min_within_max"),
+    CheckConstraint("pack_milli > 0", name="pack_positive"),
+)
+
+proposal = Table(
+    "proposal",
+    METADATA,
+    _auto_id(),
+    Column("item_id", Text, ForeignKey("item.item_id"), nullable=False),
+    _location("location_id"),
+    Column("milli", BigInteger, nullable=False),
+    Column("received_milli", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("explanation", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("updated_at", UtcDateTime(), nullable=False),
+    _recorded(),
+    CheckConstraint("milli > 0 AND received_milli >= 0", name="quantities"),
+    CheckConstraint("state IN ('open', 'approved', 'received', 'cancelled')", name="state"),
+    Index(None, "item_id", "location_id", "state"),
+)
+Index(
+    "uq_proposal_open",
+    proposal.c.item_id,
+    proposal.c.location_id,
+    unique=True,
+    sqlite_where=proposal.c.state == "open",
+    postgresql_where=proposal.c.state == "open",
+)
+
+receipt = Table(
+    "receipt",
+    METADATA,
+    _auto_id(),
+    Column("movement_id", BigInteger, ForeignKey("movement.id"), nullable=False, unique=True),
+    Column("proposal_id", BigInteger, ForeignKey("proposal.id"), index=True),
+    Column("order_ref", Text, nullable=False),
+    Column("scan", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    _recorded(),
+)
+
+expiry_flag = Table(
+    "expiry_flag",
+    METADATA,
+    Column("item_id", Text, nullable=False),
+    Column("lot", Text, nullable=False),
+    _location("location_id"),
+    Column("tier_days", Integer, nullable=False),
+    Column("actor", Text, nullable=False),
+    _recorded(),
+    PrimaryKeyConstraint("item_id", "lot", "location_id", "tier_days"),
+    _lot_key(),
+)
+
+job_run = Table(
+    "job_run",
+    METADATA,
+    Column("job", Text, nullable=False),
+    Column("slot", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("started_at", UtcDateTime(), nullable=False),
+    Column("finished_at", UtcDateTime()),
+    Column("result", Text, nullable=False),
+    _recorded(),
+    PrimaryKeyConstraint("job", "slot"),
+    CheckConstraint("state IN ('running', 'done', 'failed')", name="state"),
+    Index(None, "started_at"),
+)
+
+audit_event = Table(
+    "audit_event",
+    METADATA,
+    _auto_id(),
+    Column("actor", Text, nullable=False),
+    Column("at", UtcDateTime(), nullable=False),
+    Column("verb", Text, nullable=False),
+    Column("subject", Text, nullable=False, index=True),
+    Column("reason", Text, nullable=False),
+    Column("details", Text, nullable=False),
+    _recorded(),
+    sqlite_autoincrement=True,
+)
+
+api_token = Table(
+    "api_token",
+    METADATA,
+    _auto_id(),
+    Column("name", Text, nullable=False),
+    Column("sha256", Text, nullable=False, unique=True),
+    Column("role", Text, nullable=False),
+    Column("created_at", UtcDateTime(), nullable=False),
+    Column("revoked_at", UtcDateTime()),
+    _recorded(),
+)
+
+chain_head = Table(
+    "chain_head",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("last_id", BigInteger, nullable=False),
+    Column("hash", Text, nullable=False),
+    _recorded(),
+    CheckConstraint("id = 1", name="one_row"),
+)
+
+GENESIS_HASH = "0" * 64
+"""`prev_hash` of the first movement."""
+
+
+def is_external(location_id: str) -> bool:
+    """Say whether an account is outside the site (supplier, patient, waste ...)."""
+    return location_id.startswith("ext:")

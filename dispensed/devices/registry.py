@@ -268,6 +268,11 @@ def check(name: str, config: DeviceConfig) -> list[str]:
     return []
 
 
+def forget_plugins() -> None:
+    """Look again at what is installed when a protocol is asked for next."""
+    _plugin.cache_clear()
+
+
 async def _nowhere(message: RawMessage) -> None:
     """Take a message of a driver that is never connected."""
     del message

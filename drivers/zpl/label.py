@@ -97,15 +97,20 @@ def gs1_elements(elements: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], 
     return tuple((ai, given[ai]) for ai in _RULES if ai in given)
 
 
-def gs1_field(elements: Iterable[tuple[str, str]]) -> str:
-    """Return ^FD data of ^BX with the escape character `_`: `_1` is FNC1, `__` an underscore."""
+def gs1_field(elements: Iterable[tuple[str, str]]) -> tuple[str, str]:
+    """Return the escape character and the ^FD data of ^BX; escape and `1` are FNC1.
+
+    The escape is `_`, which every firmware knows, unless a value holds an underscore: doubling
+    it is in the manual but not in every implementation, and `_1` read as FNC1 would change the lot.
+    """
     ordered = gs1_elements(elements)
+    mark = "#" if any("_" in value for _, value in ordered) else "_"
     out = []
     for place, (ai, value) in enumerate(ordered, start=1):
-        out.append(ai + "__".join(escape(part) for part in value.split("_")))
+        out.append(ai + escape(value))
         if _RULES[ai].variable and place < len(ordered):
-            out.append("_1")
-    return "_1" + "".join(out)
+            out.append(mark + "1")
+    return mark, mark + "1" + "".join(out)
 
 
 # ---------------------------------------------------------------- layout
@@ -141,7 +146,7 @@ class LabelSize:
 
 
 _MODULES_BY_CODEWORDS = (
-    (18, 18), (22, 20), (30, 22), (36, 24), (44, 26), (62, 32), (86, 36), (114, 40),
+    (18, 18), (22, 20), (30, 22), (36, 24), (44, 26), (62, 32), (86, 36),
 )  # fmt: skip
 """Data codewords that fit a square ECC 200 symbol of so many modules a side. Source: ISO/IEC 16022.
 The longest element string of `_RULES` needs fewer codewords than the last row."""
@@ -203,13 +208,12 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where everything goes. `code_side` 0 means no code; `code_x` is its left edge."""
+    """Where everything goes. `code_x` is the left edge of the code, `code_side` 0 means none."""
 
     size: LabelSize
     rows: tuple[Row, ...]
     code_x: int
     code_side: int
-    code: str
 
 
 def lay_out(label: Label, size: LabelSize) -> Layout:
@@ -217,8 +221,7 @@ def lay_out(label: Label, size: LabelSize) -> Layout:
 
     Raises LabelError when the code or one row of text has no room, or the elements are wrong.
     """
-    code = gs1_field(label.gs1) if label.gs1 else ""
-    side = _code_side(label, size) if code else 0
+    side = _code_side(label, size) if label.gs1 else 0
     wide = size.width_dots - 2 * size.margin
     beside = wide - side - 2 * size.module if side else wide
     if (
@@ -236,18 +239,18 @@ def lay_out(label: Label, size: LabelSize) -> Layout:
         rest = text
         while rest:
             if y + height > size.height_dots - size.margin:
-                return Layout(size, _cut(rows), size.width_dots - size.margin - side, side, code)
+                return Layout(size, _cut(rows), size.width_dots - size.margin - side, side)
             room = wide if y >= below else beside
             shown, rest = _break(rest, height, room)
             rows.append(Row(y, height, room, shown))
             y += height + height // 5
-    return Layout(size, tuple(rows), size.width_dots - size.margin - side, side, code)
+    return Layout(size, tuple(rows), size.width_dots - size.margin - side, side)
 
 
 def _code_side(label: Label, size: LabelSize) -> int:
     """Upper bound of the side of the code."""
     # One codeword per character is the worst case of the encoding, plus one to switch it.
-    needed = sum(len(ai) + len(value) + 1 for ai, value in label.gs1) + 2
+    needed = sum(len(ai) + len(value) + 1 for ai, value in gs1_elements(label.gs1)) + 2
     return size.module * next(side for words, side in _MODULES_BY_CODEWORDS if words >= needed)
 
 
@@ -271,9 +274,10 @@ def encode_label(label: Label, size: LabelSize) -> bytes:
         f"^FO{size.margin},{row.y}^A0N,{row.height}^FH\\^FD{escape(row.text)}^FS"
         for row in plan.rows
     )
-    if plan.code:
+    if label.gs1:
+        mark, data = gs1_field(label.gs1)
         out.append(
-            f"^FO{plan.code_x},{size.margin}^BXN,{size.module},200,0,0,6,_,1^FH\\^FD{plan.code}^FS"
+            f"^FO{plan.code_x},{size.margin}^BXN,{size.module},200,0,0,6,{mark},1^FH\\^FD{data}^FS"
         )
     out.append("^XZ")
     return "".join(out).encode("ascii")

@@ -90,17 +90,14 @@ class _Builder:
     """Builds elements from parser events; refuses what WWKS2 does not have."""
 
     def __init__(self) -> None:
-        self.root: Element | None = None
-        self._open: list[Element] = []
+        self.document = Element("")
+        self._open = [self.document]
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
-        if len(self._open) == DEPTH_MAX:
+        if len(self._open) > DEPTH_MAX:
             raise ProtocolError(f"more than {DEPTH_MAX} elements inside each other")
         element = Element(tag, attributes)
-        if self._open:
-            self._open[-1].children.append(element)
-        else:
-            self.root = element
+        self._open[-1].children.append(element)
         self._open.append(element)
 
     def end(self, _tag: str) -> None:
@@ -126,9 +123,7 @@ def parse(raw: bytes) -> Element:
         parser.Parse(raw, True)  # noqa: FBT003 - expat takes no keyword
     except expat.ExpatError as error:
         raise ProtocolError(f"not XML: {error}") from error
-    if builder.root is None:
-        raise ProtocolError("no element")
-    return builder.root
+    return builder.document.children[0]
 
 
 def render(element: Element) -> str:

@@ -119,13 +119,14 @@ class DocumentSplitter:
             self._shed()
             return False
         self._scan = start
+        self._shed()
+        start = self._scan
         if self._undecided(start):
             return False
         if self._buffer.startswith(b"<!--", start):
             return self._comment_outside(start)
         if _ROOT.match(self._buffer, start) is None:
             self._scan = start + 1
-            self._shed()
             return True
         self._reject(start, "bytes outside of a document")
         self._state = _State.TAG

@@ -397,9 +397,13 @@ def _close_late(opening: "asyncio.Future[serial.Serial]") -> None:
 
 def _tcp(url: str) -> Transport:
     parts = urlsplit(url)
-    if parts.hostname is None or parts.port is None:
+    try:
+        port = parts.port
+    except ValueError as error:
+        raise ValueError(f"address {url!r}: {error}") from error
+    if parts.hostname is None or port is None:
         raise ValueError(f"address {url!r}: tcp://HOST:PORT expected")
-    return TcpTransport(parts.hostname, parts.port)
+    return TcpTransport(parts.hostname, port)
 
 
 def _serial(url: str) -> Transport:

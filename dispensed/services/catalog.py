@@ -1,6 +1,6 @@
 """The catalogue: items and their reorder policies, one by one or from a formulary file."""
 
-from dispensed.exchange import formulary
+from dispensed.exchange.formulary import parse_formulary
 from dispensed.ledger import catalog, reorder
 from dispensed.ledger.engine import Tx
 from dispensed.model.catalog import Item
@@ -43,7 +43,7 @@ async def import_formulary(site: Site, text: str, actor: str) -> int:
 
     Raises Invalid naming every faulty line.
     """
-    entries = formulary.parse(text)
+    entries = parse_formulary(text)
     stamp = site.stamp(actor, "formulary")
 
     def write(tx: Tx) -> int:

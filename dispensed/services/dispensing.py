@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import ClassVar
 
 import structlog
@@ -420,12 +421,14 @@ async def _print(
         except DriverError as error:
             sure = error.moved is Moved.NO and index == 0
             back = None if sure and number == 1 else f"{'none' if sure else 'unknown'}:{number}"
-            await site.store.write(
-                lambda tx, back=back: dispenses.update_fields(tx, row.id, stamp, label_proof=back)
-            )
+            await site.store.write(partial(_note_label, row=row, proof=back, stamp=stamp))
             raise DeviceProblem(f"label printer: {error}") from error
         proof = receipt.proof.value
     return proof
+
+
+def _note_label(tx: Tx, *, row: DispenseRow, proof: str | None, stamp: Stamp) -> None:
+    dispenses.update_fields(tx, row.id, stamp, label_proof=proof)
 
 
 def _label_parts(tx: Tx, row: DispenseRow) -> tuple[tuple[Lot, int], ...]:

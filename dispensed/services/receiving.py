@@ -101,8 +101,8 @@ async def receive(site: Site, asked: Receive, actor: str) -> ReceiptRow:
 
 def _package(tx: Tx, asked: Receive, scan: gs1.Scan | None) -> _Package:
     item = _item(tx, asked, scan)
-    lot = _one("lot", scan and scan.lot, asked.lot)
-    expiry = _one("expiry", scan and scan.expiry, asked.expiry)
+    lot = _one("lot", None if scan is None else scan.lot, asked.lot)
+    expiry = _one("expiry", None if scan is None else scan.expiry, asked.expiry)
     if lot is None or expiry is None:
         missing = " and ".join(n for n, v in (("lot", lot), ("expiry", expiry)) if v is None)
         raise Invalid(f"item {item.item_id}: {missing} missing; read it from the package")

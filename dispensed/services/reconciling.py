@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -40,6 +41,16 @@ class ReconcileReport:
     settled: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A snapshot, and the newest message of the device when it was asked for."""
+
+    device: str
+    before: int
+    snapshot: Snapshot
+    actor: str
+
+
 async def reconcile(
     site: Site, device: str | None, actor: str = ACTOR
 ) -> tuple[ReconcileReport, ...]:
@@ -64,25 +75,21 @@ async def _reconcile_one(site: Site, device: str, actor: str) -> ReconcileReport
     for _ in range(TRIES):
         before = await site.store.read(lambda tx: inbox.last_id(tx, device))
         snapshot = await cabinet.inventory()
-        report = await site.store.write(
-            lambda tx, before=before, snapshot=snapshot: _compare(
-                tx, site, device, before, snapshot, actor
-            )
-        )
+        taken = _Taken(device, before, snapshot, actor)
+        report = await site.store.write(partial(_compare, site=site, taken=taken))
         if report is not None:
             return report
     return ReconcileReport(device, 0, 0, 0, (), settled=False)
 
 
-def _compare(
-    tx: Tx, site: Site, device: str, before: int, snapshot: Snapshot, actor: str
-) -> ReconcileReport | None:
+def _compare(tx: Tx, *, site: Site, taken: _Taken) -> ReconcileReport | None:
     """Compare in one transaction; None when the device reported something in the meantime."""
-    if inbox.last_id(tx, device) != before:
+    device = taken.device
+    if inbox.last_id(tx, device) != taken.before:
         return None
-    stamp = site.stamp(actor)
+    stamp = site.stamp(taken.actor)
     place = site.machines.location(device)
-    told, unknown = _told(tx, snapshot, stamp)
+    told, unknown = _told(tx, taken.snapshot, stamp)
     book = read.book_of(tx, place)
     moving = read.lots_commanded(tx, place)
     differing = skipped = 0

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, field, replace
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 
 from dispensed.ledger.engine import Tx
 from dispensed.ledger.tables import chain_head, discrepancy, dispense, inbox, movement
+from dispensed.model.dispensing import DispenseState
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,21 @@ def update(tx: Tx, known: Counts) -> Counts:
         movements=movements,
         messages=messages,
         waiting=waiting,
-        dispenses={state: count for state, count in tx.execute(states)},
-        discrepancies={kind: count for kind, count in tx.execute(differences)},
+        dispenses=_pairs(tx, states),
+        discrepancies=_pairs(tx, differences),
     )
+
+
+def unfinished_dispenses(tx: Tx) -> dict[str, int]:
+    """Count the dispenses of every state that something still follows."""
+    open_states = [state.value for state in DispenseState if not state.is_terminal]
+    query = (
+        select(dispense.c.state, func.count())
+        .where(dispense.c.state.in_(open_states))
+        .group_by(dispense.c.state)
+    )
+    return _pairs(tx, query)
+
+
+def _pairs(tx: Tx, query: Select[str, int]) -> dict[str, int]:
+    return dict(tx.execute(query).tuples().all())

@@ -1,0 +1,178 @@
+"""Errors over HTTP: `application/problem+json` with code, title, detail and what to do next.
+
+One table maps every stable error code to its status. Source of the form: RFC 9457; `code` and
+`next` are members of our own.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import ClassVar
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from dispensed.errors import DispensedError
+
+MEDIA_TYPE = "application/problem+json"
+DETAIL_MAX = 2000
+_AGAIN = "correct the request and send it again"
+_LOOK = "read the present state and decide"
+_WAIT = "see /readyz, then send the same request again"
+_DEVICE = "see /api/v1/devices, mend the device, then send the same request again"
+_REPORT = "nothing was changed by this request; look into the daemon's log"
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+
+class Unauthenticated(DispensedError):
+    """The request carries no token that is known."""
+
+    code: ClassVar[str] = "unauthenticated"
+
+
+class CrossSite(DispensedError):
+    """A request with the page's cookie came from another site."""
+
+    code: ClassVar[str] = "cross_site"
+
+
+class TooLarge(DispensedError):
+    """The body of the request is larger than this address takes."""
+
+    code: ClassVar[str] = "too_large"
+
+
+class TooManyStreams(DispensedError):
+    """As many programs follow live events as are allowed to."""
+
+    code: ClassVar[str] = "too_many_streams"
+
+
+STATUS: Mapping[str, tuple[int, str]] = {
+    "error": (500, _REPORT),
+    # the request is wrong
+    "invalid": (422, _AGAIN),
+    "bad_quantity": (422, "write a plain decimal with at most three decimals, such as 12.5"),
+    "bad_catalog_entry": (422, _AGAIN),
+    "bad_code": (422, "scan the package again, or type what is printed on it"),
+    "bad_gs1": (422, "scan the package again, or type what is printed on it"),
+    "bad_gtin": (422, "scan the package again, or type what is printed on it"),
+    "bad_ndc": (422, "write the NDC with its dashes, as printed on the package"),
+    "bad_formulary": (422, "correct the named lines; nothing of the file was taken"),
+    "bad_plan": (422, _AGAIN),
+    "bad_weighing": (422, _AGAIN),
+    "illegal_movement": (422, _AGAIN),
+    "unbookable": (422, "see the inbox; the message is kept"),
+    "bad_store_url": (500, "correct database.url"),
+    "bad_config": (500, "run `dispensed config check`"),
+    # there is no such thing
+    "not_found": (404, "check the name"),
+    "device_unknown": (404, "see /api/v1/devices for the configured devices"),
+    "job_unknown": (404, "see /api/v1/jobs for the jobs"),
+    # the present state forbids it
+    "conflict": (409, _LOOK),
+    "insufficient_stock": (409, "see /api/v1/stock?item=... for what is available, and where"),
+    "blocked_lot": (409, "see /api/v1/lots for the state and expiry of the lot"),
+    "already_settled": (409, _LOOK),
+    "illegal_transition": (409, _LOOK),
+    "count_differs": (409, "count again; a count that differs from the order is never verified"),
+    "weight_missing": (409, "weigh the fill, then verify it"),
+    "label_in_doubt": (409, "look at the printer; print again with a reason, if none came out"),
+    "not_enough": (409, "see /api/v1/stock?item=... for what is available, and where"),
+    # who asks
+    "unauthenticated": (
+        401,
+        "send `Authorization: Bearer` and a token; see `dispensed token create`",
+    ),
+    "cross_site": (403, "use the page itself, or a bearer token"),
+    "too_large": (413, "send less at once"),
+    # a machine, the storage, or we ourselves
+    "device_problem": (502, _DEVICE),
+    "device_down": (503, _DEVICE),
+    "too_many_streams": (503, "close another page, or raise http.streams_max"),
+    "store_problem": (503, _WAIT),
+    "store_read_only": (503, "free or repair the storage, then restart the daemon"),
+    "store_unavailable": (503, _WAIT),
+    "store_closed": (503, _WAIT),
+    "outcome_unknown": (503, "send the same request again, with the same request id"),
+    "schema_outdated": (503, "run `dispensed db upgrade`"),
+    "job_failed": (500, "see /api/v1/jobs for its result"),
+    "invariant_broken": (500, _REPORT),
+}
+"""HTTP status and advice for every error code."""
+
+
+def problem(code: str, detail: str, *, status: int | None = None) -> JSONResponse:
+    """Build the answer for an error; an unlisted code is a 500 and says so in the log."""
+    listed, advice = STATUS.get(code, (500, _REPORT))
+    chosen = status if status is not None else listed
+    return JSONResponse(
+        {
+            "type": "about:blank",
+            "code": code,
+            "title": HTTPStatus(chosen).phrase,
+            "status": chosen,
+            "detail": detail[:DETAIL_MAX],
+            "next": advice,
+        },
+        status_code=chosen,
+        media_type=MEDIA_TYPE,
+        headers={"WWW-Authenticate": "Bearer"} if chosen == HTTPStatus.UNAUTHORIZED else None,
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Let every error of `app` leave as a problem document."""
+    app.add_exception_handler(DispensedError, _refused)
+    app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(HTTPException, _no_route)
+    app.add_exception_handler(Exception, _failed)
+
+
+async def _refused(request: Request, error: Exception) -> JSONResponse:
+    code = error.code if isinstance(error, DispensedError) else "error"
+    answer = problem(code, str(error))
+    if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.warning(
+            "request.failed",
+            method=request.method,
+            path=request.url.path,
+            code=code,
+            reason=str(error),
+        )
+    return answer
+
+
+async def _malformed(request: Request, error: Exception) -> JSONResponse:
+    """Name every field that cannot be read, and what was sent for it."""
+    del request
+    if not isinstance(error, RequestValidationError):
+        return problem("error", "the request could not be read")
+    parts = []
+    for each in error.errors():
+        place = ".".join(str(part) for part in each["loc"])
+        given = "" if each["type"] == "missing" else f", not {_shown(each.get('input'))}"
+        parts.append(f"{place}: {each['msg']}{given}")
+    return problem("invalid", "; ".join(parts))
+
+
+def _shown(value: object) -> str:
+    text = repr(value) if isinstance(value, str | int | float | bool | None) else "this"
+    return text if len(text) <= 80 else text[:77] + "..."  # noqa: PLR2004 - a line's worth
+
+
+async def _no_route(request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error.__cause__, TooLarge):
+        return problem(TooLarge.code, str(error.__cause__))
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    code = "not_found" if status == HTTPStatus.NOT_FOUND else "invalid"
+    return problem(code, f"{request.method} {request.url.path}: {error}", status=status)
+
+
+async def _failed(request: Request, error: Exception) -> JSONResponse:
+    """Answer a fault of our own without its details, which go to the log."""
+    log.error("request.raised", method=request.method, path=request.url.path, exc_info=error)
+    return problem("error", f"{request.method} {request.url.path} failed inside the daemon")

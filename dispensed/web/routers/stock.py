@@ -1,0 +1,108 @@
+"""Stock, lots, movements, receipts and transfers."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from dispensed.ledger import receipts
+from dispensed.services import receiving, stock
+from dispensed.services.receiving import Receive
+from dispensed.services.stock import Transfer
+from dispensed.web.auth import Caller
+from dispensed.web.context import WebContext
+from dispensed.web.requests import ID_MAX, After, Filter, IdempotencyKey, Limit, one_request_id
+from dispensed.web.schemas import (
+    LotOut,
+    LotStateIn,
+    MovedOut,
+    MovementOut,
+    Page,
+    ReceiptIn,
+    ReceiptOut,
+    StockOut,
+    TransferIn,
+)
+
+router = APIRouter(tags=["stock"])
+DAYS_MAX = 36_500
+
+
+@router.get("/stock")
+async def stock_of(
+    web: WebContext, item: Filter = None, lot: Filter = None, location: Filter = None
+) -> Page[StockOut]:
+    """What is on hand, held, blocked and available, by item, lot and place."""
+    rows = await stock.stock(web.site, item_id=item, lot=lot, location=location)
+    return Page(rows=[StockOut.of(row) for row in rows])
+
+
+@router.get("/lots")
+async def lots(
+    web: WebContext,
+    item: Filter = None,
+    expiring_days: Annotated[int | None, Query(ge=0, le=DAYS_MAX)] = None,
+) -> Page[LotOut]:
+    """Lots with stock, by expiry; only those that expire within so many days when given."""
+    rows = await stock.lots(web.site, item_id=item, expiring_days=expiring_days)
+    return Page(rows=[LotOut.of(row) for row in rows])
+
+
+@router.post("/lots/{item_id}/{lot:path}/state")
+async def set_lot_state(
+    web: WebContext, caller: Caller, item_id: str, lot: str, body: LotStateIn
+) -> LotOut:
+    """Quarantine, hold, release or mark a lot as damaged."""
+    row = await stock.set_lot_state(web.site, item_id, lot, body.state, body.reason, caller.name)
+    return LotOut.of(row)
+
+
+@router.get("/movements")
+async def movements(  # noqa: PLR0913 - the filters of one query
+    web: WebContext,
+    after: After = 0,
+    limit: Limit = 100,
+    item: Filter = None,
+    lot: Filter = None,
+    location: Filter = None,
+    dispense: Annotated[int | None, Query(ge=1, le=ID_MAX)] = None,
+) -> Page[MovementOut]:
+    """The journal by ascending id."""
+    rows = await stock.movements(
+        web.site,
+        after=after,
+        limit=limit,
+        item_id=item,
+        lot=lot,
+        location=location,
+        dispense_id=dispense,
+    )
+    following = rows[-1].id if len(rows) == limit else None
+    return Page(rows=[MovementOut.of(row) for row in rows], next_after=following)
+
+
+@router.post("/transfers", status_code=201)
+async def transfer(
+    web: WebContext, caller: Caller, body: TransferIn, idempotency_key: IdempotencyKey = None
+) -> MovedOut:
+    """Move stock from one place to another."""
+    values = body.model_dump(exclude={"request_id"})
+    asked = Transfer(**values, request_id=one_request_id(body.request_id, idempotency_key))
+    return MovedOut(movement_id=await stock.transfer(web.site, asked, caller.name))
+
+
+@router.post("/receipts", status_code=201)
+async def receive(
+    web: WebContext, caller: Caller, body: ReceiptIn, idempotency_key: IdempotencyKey = None
+) -> ReceiptOut:
+    """Book what arrived; a repeat of the same request returns the first receipt."""
+    values = body.model_dump(exclude={"request_id"})
+    asked = Receive(**values, request_id=one_request_id(body.request_id, idempotency_key))
+    return ReceiptOut.of(await receiving.receive(web.site, asked, caller.name))
+
+
+@router.get("/receipts")
+async def list_receipts(web: WebContext, after: After = 0, limit: Limit = 100) -> Page[ReceiptOut]:
+    """Receipts by ascending id."""
+    rows = await web.site.store.read(lambda tx: receipts.page(tx, after=after, limit=limit))
+    following = rows[-1].id if len(rows) == limit else None
+    return Page(rows=[ReceiptOut.of(row) for row in rows], next_after=following)

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections.abc import Callable
 
 from drivers.base import (
     DeviceTimeout,
@@ -36,9 +37,19 @@ ODOMETER_READS_MAX = 4
 """The line has no checksum: an odometer value counts when two readings in a row agree."""
 NOISE_QUIET_S = 0.05
 """How long the line must be quiet after noise before the next question."""
-_FRAMED = frozenset({ReplyKind.FRAMED})
-_FRAMED_OR_LINE = frozenset({ReplyKind.FRAMED, ReplyKind.LINE})
-_QUOTED_OR_LINE = frozenset({ReplyKind.QUOTED, ReplyKind.LINE})
+
+
+def _framed(reply: Reply) -> bool:
+    return reply.kind is ReplyKind.FRAMED
+
+
+def _identity(reply: Reply) -> bool:
+    """Frames, and the bare lines of printers that frame nothing."""
+    return _framed(reply) or (reply.kind is ReplyKind.LINE and b"," in reply.body)
+
+
+def _value(reply: Reply) -> bool:
+    return reply.kind is ReplyKind.QUOTED or reply.body == b"?"
 
 
 class Conversation:
@@ -92,7 +103,7 @@ class Conversation:
 
     async def status_once(self) -> HostStatus:
         """Ask `~HS` once. Raises DeviceTimeout, ProtocolError or LinkLost."""
-        replies = await self._ask(HOST_STATUS, _FRAMED, STATUS_LINES)
+        replies = await self._ask(HOST_STATUS, _framed, STATUS_LINES)
         try:
             return parse_host_status(reply.body for reply in replies)
         except ProtocolError:
@@ -102,7 +113,7 @@ class Conversation:
     async def identity(self) -> Identity:
         """Ask `~HI`; empty when it is not answered or not readable."""
         try:
-            replies = await self._ask(HOST_IDENTIFICATION, _FRAMED_OR_LINE, 1)
+            replies = await self._ask(HOST_IDENTIFICATION, _identity, 1)
         except DeviceTimeout:
             return Identity()
         try:
@@ -118,7 +129,7 @@ class Conversation:
         """
         last: int | None = None
         for _ in range(ODOMETER_READS_MAX):
-            replies = await self._ask(ODOMETER, _QUOTED_OR_LINE, 1)
+            replies = await self._ask(ODOMETER, _value, 1)
             try:
                 value = parse_odometer(replies[0])
             except ProtocolError:
@@ -132,13 +143,15 @@ class Conversation:
 
     # ------------------------------------------------------------ asking
 
-    async def _ask(self, command: bytes, kinds: frozenset[ReplyKind], count: int) -> list[Reply]:
+    async def _ask(
+        self, command: bytes, wanted: Callable[[Reply], bool], count: int
+    ) -> list[Reply]:
         try:
             await self._hush()
             # Until the answer is there, a late one may come: whoever asks next waits for it first.
             self._quiet_s = self._reply_timeout_s
             await self._transport.write(command)
-            replies = await self._collect(command, kinds, count)
+            replies = await self._collect(command, wanted, count)
         except DeviceUnavailable as error:
             error.moved = Moved.NO
             raise
@@ -147,14 +160,14 @@ class Conversation:
         return replies
 
     async def _collect(
-        self, command: bytes, kinds: frozenset[ReplyKind], count: int
+        self, command: bytes, wanted: Callable[[Reply], bool], count: int
     ) -> list[Reply]:
         replies: list[Reply] = []
         try:
             async with asyncio.timeout(self._reply_timeout_s):
                 while len(replies) < count:
                     for reply in self._splitter.feed(await self._transport.read()):
-                        if reply.kind in kinds and len(replies) < count:
+                        if len(replies) < count and wanted(reply):
                             replies.append(reply)
                         else:
                             self._hear(reply.body)

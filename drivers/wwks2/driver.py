@@ -133,21 +133,26 @@ class Wwks2Driver:
             known, other = failures.split(DriverError)
             if known is None or other is not None:
                 raise
-            raise _first_of(known) from None
+            error = _first_of(known)
+            await self._disconnect(str(error))
+            raise error from None
         finally:
             await self.close()
 
     async def close(self) -> None:
         """Close the connection; whoever waits for it gets LinkLost with an honest `moved`."""
+        await self._disconnect("the connection was closed")
+
+    async def _disconnect(self, reason: str) -> None:
         self._machine, self.status = None, None
         self._inputs.clear()
         recovered, self._recovered = self._recovered, None
         if recovered is not None and not recovered.done():
-            recovered.set_result(self._link.lost("the connection was closed", Moved.NO))
+            recovered.set_result(self._link.lost(reason, Moved.NO))
         for order_id in self._orders.open_ids():
-            lost = self._link.lost(f"lost before order {order_id} ended")
+            lost = self._link.lost(f"order {order_id} had not ended: {reason}")
             self._orders.interrupt(order_id, lost)
-        await self._link.close("the connection was closed")
+        await self._link.close(reason)
 
     # ------------------------------------------------------------ tasks of a connection
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from simulators import mtsics, packml, wwks2, zpl
+from simulators.base import Model
 from simulators.control import serve_control
 from simulators.mtsics import MtSicsModel
 from simulators.packml_model import CounterModel
 from simulators.serve import Served, serve_pty, serve_tcp
 from simulators.wire import Wire
 from simulators.wwks2 import RobotModel
-from simulators.zpl import PrinterModel
+from simulators.zpl import ZplModel
 
 
 @dataclass(slots=True)
@@ -22,7 +23,7 @@ class Stage:
     scale: MtSicsModel
     counter: CounterModel
     robot: RobotModel
-    printer: PrinterModel
+    printer: ZplModel
     wires: dict[str, Wire]
     served: dict[str, Served] = field(default_factory=dict)
     controls: dict[str, str] = field(default_factory=dict)
@@ -68,7 +69,7 @@ async def stage(
             serve_tcp(here.printer, wire=here.wires["printer1"])
         )
         if controls:
-            models = (here.scale, here.counter, here.robot, here.printer)
+            models: tuple[Model, ...] = (here.scale, here.counter, here.robot, here.printer)
             for name, model in zip(names, models, strict=True):
                 host, port = await stack.enter_async_context(serve_control(model, here.wires[name]))
                 here.controls[name] = f"{host}:{port}"

@@ -148,7 +148,7 @@ def _job(hold: HeldRow) -> CountJob:
 async def _check_booked(site: Site, device: str | None, report: TaskReport) -> None:
     """Raise with moved UNKNOWN unless the order ended and every pack it names is in the ledger."""
     keys = tuple(booking.pack_key("out", pack) for pack in report.packs)
-    booked = await site.store.read(lambda tx: picking.effects(tx, device or "", keys))
+    booked = await site.store.read(lambda tx: inbox.known_effects(tx, device or "", keys))
     missing = sorted(set(keys) - booked)
     if report.state not in _FINISHED or missing:
         raise DriverError(

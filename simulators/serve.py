@@ -100,6 +100,7 @@ class _Carrier(Protocol):
     """What sessions come from; taken down and brought up again by the fault `cut`."""
 
     address: str
+    always_connected: bool
 
     async def up(self) -> None: ...
 
@@ -179,6 +180,8 @@ class _Pump:
             self._down_until = now + self._wire.cut_s
         elif self._down_until is not None:
             self._down_until = None
+            await carrier.up()
+        elif carrier.always_connected and not self._sessions:
             await carrier.up()
 
     def _take_events(self, now: float) -> None:
@@ -272,6 +275,8 @@ class _TcpLine(asyncio.Protocol):
 
 class _TcpCarrier:
     """A listening port that keeps its number while it is down, so that connecting is refused."""
+
+    always_connected = False
 
     def __init__(self, pump: _Pump, host: str, port: int) -> None:
         self._pump = pump
@@ -372,6 +377,8 @@ class _PtyLine:
 
 class _PtyCarrier:
     """A link to a pty; while it is down there is no such device: an adapter was unplugged."""
+
+    always_connected = True
 
     def __init__(self, pump: _Pump, link: Path, query: str) -> None:
         self._pump = pump

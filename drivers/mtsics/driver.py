@@ -187,9 +187,10 @@ class MtsicsDriver:
     async def weigh(self, *, timeout_s: float) -> WeightReading:
         """Return a stable weight that agreed and is plausible.
 
-        Raises NotStable, Overload, Underload, Disagreement, DeviceFault (`implausible`, `unit` or
-        the scale's own), DeviceTimeout, ProtocolError, DeviceUnavailable; Unsupported when neither
-        the scale nor the option `plausible_max` gives an upper limit.
+        Raises NotStable, Overload, Underload, Disagreement, DeviceFault (`implausible`, `unit`, the
+        scale's own, or `reference` when a damaged command may have moved zero or tare, until one of
+        them is set again), DeviceTimeout, ProtocolError, DeviceUnavailable; Unsupported when there
+        is no upper limit, neither from the scale nor as option `plausible_max`.
         """
         async with self._turn(timeout_s) as deadline:
             most = self._options.plausible_max or self._limit
@@ -212,6 +213,7 @@ class MtsicsDriver:
             self._tare = None
             await self._agreed(Command("Z"), deadline, wait_s=self._options.stability_timeout_s)
             await self._learn_tare(deadline)
+            self._link.unasked = ""
 
     async def tare(self, *, timeout_s: float) -> WeightReading:
         """Take the present load as tare and return it, confirmed by the tare memory."""
@@ -226,6 +228,7 @@ class MtsicsDriver:
                 held = await self._tare_memory(deadline)
                 if held == taken.value:
                     self._trust_tare(held)
+                    self._link.unasked = ""
                     return taken
                 seen.append(f"took {taken.value}, holds {held}")
             raise Disagreement(f"{self._name}: tare is not confirmed: {'; '.join(seen)}")
@@ -234,7 +237,7 @@ class MtsicsDriver:
         """Make `tare` the tare weight; None clears it. DeviceRefused when that cannot be."""
         wanted = Decimal(0) if tare is None else tare.value
         unit = self._options.unit if tare is None else tare.unit
-        if unit != self._options.unit or not 0 <= wanted < _TARE_LIMIT:
+        if unit != self._options.unit or not wanted.is_finite() or not 0 <= wanted < _TARE_LIMIT:
             raise DeviceRefused(f"{self._name}: no tare of {wanted} {unit}", reason="L")
         async with self._turn(self._options.stability_timeout_s) as deadline:
             self._tare = None
@@ -303,6 +306,8 @@ class MtsicsDriver:
         command = Command("SI")
         failures, streak = _Failures(command, deadline), _Streak(need)
         while streak.changes < EXCHANGES_MAX:
+            if settled:
+                self._check_reference()
             try:
                 heard = await self._link.ask(
                     command, wait_s=self._options.line_timeout_s, deadline=deadline
@@ -322,6 +327,14 @@ class MtsicsDriver:
                 self._raise_refusal(heard.reply)
                 return heard
         raise Disagreement(f"{self._name}: the weight is never the same")
+
+    def _check_reference(self) -> None:
+        if self._link.unasked:
+            raise DeviceFault(
+                f"{self._name}: answered {self._link.unasked} unasked; zero or tare it",
+                reason="reference",
+                moved=Moved.NO,
+            )
 
     async def _pause(self, deadline: float) -> None:
         left = deadline - asyncio.get_running_loop().time()
@@ -408,8 +421,12 @@ class MtsicsDriver:
 
     async def _keep_tare(self, deadline: float) -> None:
         """After a reset: put the tare back if the scale has cleared it."""
-        if self._tare and await self._tare_memory(deadline) == 0:
-            await self._write_tare(self._tare, deadline)
+        if self._tare:
+            held = await self._tare_memory(deadline)
+            if held == 0:
+                await self._write_tare(self._tare, deadline)
+            elif held != self._tare:
+                self._link.unasked = f"with a tare of {held} instead of {self._tare}"
         self._resets_seen = self._link.resets
 
     async def _write_tare(self, wanted: Decimal, deadline: float) -> None:

@@ -42,6 +42,9 @@ SINK_TIMEOUT_S = 10.0
 _ANSWERED_AS = {"SI": ("S",), "@": ("I4",)}
 """Commands whose answer has another name. Source: 11781363, commands SI and @."""
 
+_NEVER_SENT = frozenset({"ZI", "TI"})
+"""Commands that move zero or tare and are not used here, but lie a bit or two from SI and TA."""
+
 
 @dataclass(frozen=True, slots=True)
 class Heard:
@@ -64,7 +67,8 @@ class Link:
 
     After an exchange that failed, for whatever reason, the next one resets the scale first (`@`,
     which cancels what it was doing) and skips all that comes before the answer to that. `resets`
-    counts it: some scales clear their tare memory then, others do not.
+    counts it: some scales clear their tare memory then, others do not. `unasked` is the answer
+    to a command that was never sent, because one was damaged on its way; the caller clears it.
     """
 
     def __init__(self, line: Transport, sink: Sink, *, line_timeout_s: float) -> None:
@@ -77,6 +81,7 @@ class Link:
         self._garbage = bytearray()
         self._garbage_after = 0.0
         self.resets = 0
+        self.unasked = ""
 
     async def open(self) -> None:
         """Open the line; one that is not silent is reset before the first command."""
@@ -133,6 +138,8 @@ class Link:
                 raise NotUnderstoodError(f"{command.name} answered {reply.kind}", reply.kind)
             if reply.command not in names:
                 self._note(line + END)
+                if reply.command in _NEVER_SENT:
+                    self.unasked = reply.command
                 raise ProtocolError(f"asked {command.name}, heard {line!r}")
             lines.append(line)
             if not (isinstance(reply, Answer) and reply.status is ReplyStatus.MORE):

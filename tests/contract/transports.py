@@ -44,7 +44,7 @@ class Line:
 
 CLEAN = Line("clean", faithful=True)
 ONE_BYTE = Line("one byte at a time", faithful=True, faults=("split",))
-DELAYED = Line("delayed", faithful=True, faults=("slow",), settings=(("slow_s", "1.0"),))
+DELAYED = Line("delayed", faithful=True, faults=("slow",), settings=(("slow_s", "0.25"),))
 LOSSY = Line("lossy", faithful=False, faults=("drop",), settings=(("drop_rate", "0.02"),))
 DUPLICATING = Line("duplicating", faithful=False, faults=("duplicate",))
 STALE = Line("stale", faithful=False, faults=("stale",))

@@ -61,7 +61,7 @@ def set_difference(  # noqa: PLR0913 - the key of a discrepancy and what is know
 ) -> None:
     """Make the open discrepancy of a place exactly `difference`: open, resize or close it.
 
-    At 0 an uncontrolled one closes by itself with the reason; a controlled one keeps its last size
+    At 0 an uncontrolled one closes by itself with the reason; a controlled one stays open at 0
     and waits for a person, its detail says that the numbers agree again.
     """
     found = _open_row(tx, kind, item_id, lot, location_id)
@@ -212,7 +212,7 @@ def _agree_again(tx: Tx, discrepancy_id: int, item_id: str, stamp: Stamp) -> Non
         tx.execute(
             update(discrepancy)
             .where(discrepancy.c.id == discrepancy_id)
-            .values(detail=f"{AGREES}; a person must close it", updated_at=stamp.at)
+            .values(difference=0, detail=f"{AGREES}; a person must close it", updated_at=stamp.at)
         )
     else:
         _close(tx, discrepancy_id, stamp, AGREES)

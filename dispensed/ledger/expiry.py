@@ -1,21 +1,20 @@
-"""Expiry flags: kept in the audit trail, one per lot, place and tier."""
+"""Expiry flags: one per lot, place and tier, for ever."""
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from dispensed.ledger.engine import Tx
 from dispensed.ledger.stamp import Stamp, audit
-from dispensed.ledger.tables import audit_event
+from dispensed.ledger.tables import expiry_flag
 
 
 def flag_once(
     tx: Tx, item_id: str, lot: str, location_id: str, tier_days: int, stamp: Stamp
 ) -> bool:
-    """Flag a lot at a place for a tier; False when that was done before."""
-    subject = f"expiry {item_id}/{lot}@{location_id}/{tier_days}"
-    query = select(audit_event.c.id).where(
-        audit_event.c.subject == subject, audit_event.c.verb == "flagged"
-    )
-    if tx.execute(query.limit(1)).first() is not None:
+    """Flag a lot at a place for a tier of days left; False when that was done before."""
+    key = {"item_id": item_id, "lot": lot, "location_id": location_id, "tier_days": tier_days}
+    known = select(expiry_flag.c.actor).filter_by(**key)
+    if tx.execute(known).first() is not None:
         return False
-    audit(tx, stamp, "flagged", subject, {"tier_days": tier_days})
+    tx.execute(insert(expiry_flag), {**key, "actor": stamp.actor, "recorded_at": stamp.at})
+    audit(tx, stamp, "flagged", f"lot {item_id}/{lot}@{location_id}", {"tier_days": tier_days})
     return True

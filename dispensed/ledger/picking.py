@@ -6,7 +6,7 @@ from datetime import date
 from sqlalchemy import Row, and_, case, func, or_, select
 
 from dispensed.ledger.engine import Tx
-from dispensed.ledger.tables import balance, effect, location, lot, movement, reservation
+from dispensed.ledger.tables import balance, location, lot, movement, reservation
 from dispensed.model.catalog import LocationKind, LotState
 from dispensed.model.planning import usable_on
 
@@ -161,13 +161,3 @@ def pick_movements(tx: Tx, dispense_id: int) -> tuple[tuple[int, str, str, int],
         .order_by(movement.c.id.desc())
     )
     return tuple((row.id, row.lot, row.source, row.milli) for row in rows)
-
-
-def effects(tx: Tx, device_id: str, keys: tuple[str, ...]) -> frozenset[str]:
-    """Return those of `keys` whose effect was applied for a device."""
-    rows = tx.execute(
-        select(effect.c.effect_key).where(
-            effect.c.device_id == device_id, effect.c.effect_key.in_(keys)
-        )
-    )
-    return frozenset(row.effect_key for row in rows)

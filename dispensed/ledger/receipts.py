@@ -5,10 +5,12 @@ from datetime import date, datetime
 
 from sqlalchemy import insert, select
 
+from dispensed.ledger import reorder
 from dispensed.ledger.engine import Tx
 from dispensed.ledger.post import Posted
 from dispensed.ledger.stamp import Stamp
 from dispensed.ledger.tables import item, lot, movement, receipt
+from dispensed.model.movement import MovementKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +33,18 @@ class ReceiptRow:
 
 
 def record(tx: Tx, posted: Posted, *, order_ref: str, scan: str, stamp: Stamp) -> ReceiptRow:
-    """Record the receipt of a posted movement; a repeated movement has its receipt already."""
+    """Record the receipt of a posted movement; a repeated movement has its receipt already.
+
+    A delivery (not opening stock) counts towards the approved proposals of its item, oldest first.
+    """
     if not posted.repeated:
-        request_id = tx.execute(
-            select(movement.c.request_id).where(movement.c.id == posted.movement_id)
-        ).scalar_one()
+        moved = tx.execute(select(movement).where(movement.c.id == posted.movement_id)).one()
+        if moved.kind == MovementKind.RECEIVE.value:
+            reorder.receive(tx, moved.item_id, moved.milli, stamp)
         tx.execute(
             insert(receipt),
             {
-                "request_id": request_id,
                 "movement_id": posted.movement_id,
-                "supplier": "",
                 "order_ref": order_ref,
                 "scan": scan,
                 "actor": stamp.actor,

@@ -67,7 +67,7 @@ def put_policy(tx: Tx, item_id: str, location_id: str, policy: ReorderPolicy, st
         "min_milli": policy.min_milli,
         "max_milli": policy.max_milli,
         "pack_milli": policy.pack_milli,
-        "supplier": "",
+        "minimum_packs": policy.minimum_packs,
         "actor": stamp.actor,
         "recorded_at": stamp.at,
     }
@@ -89,7 +89,13 @@ def policies(tx: Tx) -> tuple[PolicyRow, ...]:
         PolicyRow(
             row.item_id,
             row.location_id,
-            ReorderPolicy(PolicyKind(row.kind), row.min_milli, row.max_milli, row.pack_milli),
+            ReorderPolicy(
+                PolicyKind(row.kind),
+                row.min_milli,
+                row.max_milli,
+                row.pack_milli,
+                row.minimum_packs,
+            ),
         )
         for row in tx.execute(query)
     )
@@ -142,7 +148,6 @@ def set_open(
             "location_id": location_id,
             "milli": milli,
             "received_milli": 0,
-            "supplier": "",
             "state": "open",
             "explanation": explanation,
             "actor": stamp.actor,

@@ -13,7 +13,6 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import cast
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
@@ -38,6 +37,7 @@ SHIFT_MAX = timedelta(hours=3)
 """More than any zone's clock is ever set back or forward at a change."""
 MANUAL = "manual:"
 AGAIN = "again:"
+BROKEN_OFF = "broken off: the daemon stopped"
 
 
 class JobUnknown(NotFound):
@@ -136,7 +136,7 @@ def next_slot(cron: str, zone: ZoneInfo, after: datetime) -> datetime | None:
     instant after the gap, or the first of the two.
     """
     for local in CronSim(cron, (after - SHIFT_MAX).astimezone(zone)):
-        slot = cast("datetime", local).astimezone(UTC)
+        slot = local.astimezone(UTC)
         if slot > after:
             return slot
     return None
@@ -145,7 +145,7 @@ def next_slot(cron: str, zone: ZoneInfo, after: datetime) -> datetime | None:
 def last_slot(cron: str, zone: ZoneInfo, until: datetime) -> datetime | None:
     """Return the last slot at or before an instant, in UTC; None when there is none in 50 years."""
     for local in CronSim(cron, (until + SHIFT_MAX).astimezone(zone), reverse=True):
-        slot = cast("datetime", local).astimezone(UTC)
+        slot = local.astimezone(UTC)
         if slot <= until:
             return slot
     return None
@@ -219,27 +219,44 @@ class JobRunner:
                     coalesce=True,
                     misfire_grace_time=None,
                 )
-        broken_off = await self._site.store.write(
-            lambda tx: job_rows.fail_unfinished(tx, self._site.now(), "the daemon stopped")
-        )
+        broken_off = await self._broken_off()
         scheduler.start()
         try:
             async with asyncio.TaskGroup() as group:
                 for name, cron in self._crons.items():
-                    slots = [row.slot for row in broken_off if row.job == name]
-                    group.create_task(self._keep(name, cron, slots), name=f"job {name}")
+                    group.create_task(
+                        self._keep(name, cron, broken_off.get(name)), name=f"job {name}"
+                    )
         finally:
             scheduler.shutdown(wait=False)
             await asyncio.sleep(0)  # the scheduler stops its timer in the next turn of the loop
 
+    async def _broken_off(self) -> dict[str, str]:
+        """Take note of how each job went last; return the slots that a stop broke off, by job."""
+        broken_off = {}
+        for row in await self._site.store.read(job_rows.last_runs):
+            if row.state == "failed":
+                self._failing[row.job] = row.result
+            elif row.state == "running":
+                await self._finish(row.job, row.slot, failed=True, text=BROKEN_OFF)
+                self._failing[row.job] = BROKEN_OFF
+                broken_off[row.job] = row.slot
+        return broken_off
+
+    async def _finish(self, name: str, slot: str, *, failed: bool, text: str) -> datetime:
+        at = self._site.now()
+        await self._site.store.write(
+            lambda tx: job_rows.finish(tx, name, slot, ok=not failed, result=text, at=at)
+        )
+        return at
+
     async def _set_due(self, name: str) -> None:
         self._due[name].set()
 
-    async def _keep(self, name: str, cron: str, broken_off: list[str]) -> None:
-        """Run one job: slots that a stop broke off, the slot missed last, then each as it comes."""
-        for slot in broken_off:
-            if not slot.startswith((MANUAL, AGAIN)):
-                await self._try(name, f"{AGAIN}{slot}")
+    async def _keep(self, name: str, cron: str, broken_off: str | None) -> None:
+        """Run one job: the slot that a stop broke off, the last missed, then each as it comes."""
+        if broken_off is not None and not broken_off.startswith((MANUAL, AGAIN)):
+            await self._try(name, f"{AGAIN}{broken_off}")
         self._due[name].set()
         while cron:
             await self._due[name].wait()
@@ -261,18 +278,14 @@ class JobRunner:
         async with self._locks[name]:
             started_at = self._site.now()
             taken = await self._site.store.write(
-                lambda tx: job_rows.take_slot(tx, name, slot, started_at)
+                lambda tx: job_rows.begin(tx, name, slot, started_at)
             )
             if not taken:
                 return None
             failed, text = await self._work(name)
-            result = JobResult(name, slot, failed, text, started_at, self._site.now())
-            await self._site.store.write(
-                lambda tx: job_rows.finish(
-                    tx, name, slot, failed=failed, result=text, at=result.finished_at
-                )
-            )
-        elapsed_ms = (result.finished_at - started_at) // timedelta(milliseconds=1)
+            finished_at = await self._finish(name, slot, failed=failed, text=text)
+        result = JobResult(name, slot, failed, text, started_at, finished_at)
+        elapsed_ms = (finished_at - started_at) // timedelta(milliseconds=1)
         if failed:
             self._failing[name] = text
             log.error("job.failed", job=name, slot=slot, reason=text, elapsed_ms=elapsed_ms)

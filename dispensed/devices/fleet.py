@@ -47,6 +47,7 @@ class Fleet:
 
     A device whose driver cannot be built is `down` with the reason for good; the others run. A
     protocol that no driver serves raises UnknownProtocol: that is a fault of the configuration.
+    `preferred` names, by capability, the device that is meant when none is asked for by name.
     """
 
     def __init__(
@@ -57,8 +58,10 @@ class Fleet:
         sink_for: Callable[[str], Sink],
         on_link: OnLink,
         pace: Pace | None = None,
+        preferred: Mapping[str, str | None] | None = None,
     ) -> None:
         self._configs = dict(configs)
+        self._preferred = dict(preferred or {})
         self._pace = pace or Pace()
         self._scales: dict[str, Scale] = {}
         self._counters: dict[str, Counter] = {}
@@ -96,12 +99,13 @@ class Fleet:
         return self.link(name).state in USABLE
 
     def device_names(self, capability: str | None = None) -> tuple[str, ...]:
-        """Return the names of the enabled devices (of one capability), as configured."""
-        return tuple(
+        """Return the names of the enabled devices (of one capability), preferred ones first."""
+        names = [
             name
             for name, config in self._configs.items()
             if config.enabled and capability in (None, self._capabilities[name])
-        )
+        ]
+        return tuple(sorted(names, key=lambda name: name not in self._preferred.values()))
 
     def capability(self, name: str) -> Capability:
         """Return what a device can do; raises DeviceUnknown."""
@@ -124,19 +128,19 @@ class Fleet:
     # ------------------------------------------------------------ drivers
 
     def scale(self, name: str | None = None) -> Scale:
-        """Return the named scale, or the first that is up; raises DeviceDown or DeviceUnknown."""
+        """Return the named scale, or the usual one; raises DeviceDown or DeviceUnknown."""
         return self._pick(self._scales, Capability.SCALE, name)
 
     def counter(self, name: str | None = None) -> Counter:
-        """Return the named counter, or the first that is up; raises DeviceDown or DeviceUnknown."""
+        """Return the named counter, or the usual one; raises DeviceDown or DeviceUnknown."""
         return self._pick(self._counters, Capability.COUNTER, name)
 
     def cabinet(self, name: str | None = None) -> Cabinet:
-        """Return the named cabinet, or the first that is up; raises DeviceDown or DeviceUnknown."""
+        """Return the named cabinet, or the usual one; raises DeviceDown or DeviceUnknown."""
         return self._pick(self._cabinets, Capability.CABINET, name)
 
     def printer(self, name: str | None = None) -> LabelPrinter:
-        """Return the named printer, or the first that is up; raises DeviceDown or DeviceUnknown."""
+        """Return the named printer, or the usual one; raises DeviceDown or DeviceUnknown."""
         return self._pick(self._printers, Capability.PRINTER, name)
 
     def on_input(self, handler_for: Callable[[str], InputHandler]) -> None:
@@ -157,7 +161,8 @@ class Fleet:
         raise DeviceUnknown(f"no device {name!r} is configured")
 
     def _pick(self, drivers: Mapping[str, D], capability: Capability, name: str | None) -> D:
-        names = (name,) if name is not None else self.device_names(capability)
+        wanted = name or self._preferred.get(capability)
+        names = (wanted,) if wanted is not None else self.device_names(capability)
         for each in names:
             if self.capability(each) is not capability:
                 raise DeviceUnknown(f"device {each!r} is not a {capability}")

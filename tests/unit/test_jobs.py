@@ -19,7 +19,7 @@ def utc(text: str) -> datetime:
 
 
 def slots_between(cron: str, zone: ZoneInfo, start: str, end: str) -> list[str]:
-    found = []
+    found: list[str] = []
     at = utc(start)
     while True:
         slot = next_slot(cron, zone, at)
@@ -84,7 +84,7 @@ def test_every_quarter_hour_of_those_days_looks_back_on_the_right_slot(
     zone: ZoneInfo, cron: str, span: tuple[str, str], expected: list[str]
 ) -> None:
     at, end = utc(span[0]), utc(span[1])
-    seen = []
+    seen: list[str] = []
     while at < end:
         slot = last_slot(cron, zone, at)
         if slot is not None and slot >= utc(span[0]) and slot_name(slot) not in seen:

@@ -219,12 +219,14 @@ class ZplDriver:
             raise DeviceRefused(f"{self._name}: not ready: {text}; nothing was sent", reason=text)
 
     async def _send(self, job: _Job, data: bytes) -> PrintReceipt:
+        previous = self._last
         self._remember(job)
         try:
             await self._line.send(data)
         except DriverError as error:
             if error.moved is Moved.NO:
-                self._forget(job)
+                del self._jobs[job.request_id]
+                self._last = previous
                 raise
             self._in_doubt(job, f"the link failed while it was sent: {error}", error)
         job.receipt = PrintReceipt(job.request_id, await self._follow(job))
@@ -358,10 +360,6 @@ class ZplDriver:
         self._jobs[job.request_id] = self._last = job
         while len(self._jobs) > JOBS_MAX:
             self._jobs.popitem(last=False)
-
-    def _forget(self, job: _Job) -> None:
-        del self._jobs[job.request_id]
-        self._last = None
 
     # ------------------------------------------------------------ link
 

@@ -125,9 +125,9 @@ async def test_on_an_unfaithful_line_no_receipt_claims_more_than_happened(
     unfaithful_line: Line, server: str
 ) -> None:
     async with bench(
-        unfaithful_line, server=server, reply_timeout_s=IMPATIENT, print_timeout_s=0.6
+        unfaithful_line, server=server, reply_timeout_s=IMPATIENT, print_timeout_s=0.4
     ) as on:
-        for number in range(4):
+        for number in range(3):
             before = len(on.model.printed)
             result = await outcome(lambda number=number: on.print(f"r{number}"))  # type: ignore[misc]  # mypy takes no default for a lambda
             came_out = len(on.model.printed) - before

@@ -113,9 +113,7 @@ def find_items(
 ) -> tuple[Item, ...]:
     """Return items by ascending id whose id, NDC, GTIN or name contains `query`, whatever its case."""
     columns = (t.item.c.item_id, t.item.c.ndc, t.item.c.gtin, t.item.c.name)
-    wanted = (
-        select(t.item).where(t.item.c.item_id > after).order_by(t.item.c.item_id).limit(limit)
-    )
+    wanted = select(t.item).where(t.item.c.item_id > after).order_by(t.item.c.item_id).limit(limit)
     if query:
         wanted = wanted.where(or_(*(c.icontains(query, autoescape=True) for c in columns)))
     return tuple(_item(row) for row in tx.execute(wanted))
@@ -191,9 +189,7 @@ def put_lot(tx: Connection, lot: Lot, stamp: Stamp) -> Lot:
     return get_lot(tx, lot.item_id, lot.lot)
 
 
-def set_lot_state(
-    tx: Connection, item_id: str, lot: str, state: LotState, stamp: Stamp
-) -> Lot:
+def set_lot_state(tx: Connection, item_id: str, lot: str, state: LotState, stamp: Stamp) -> Lot:
     """Set what a person or a recall decided about a lot; returns it.
 
     Raises UnknownLot, and LotRecalled when an open recall forbids any other state than recalled.

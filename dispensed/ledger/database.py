@@ -101,7 +101,7 @@ def sqlstate(cause: BaseException) -> str:
 
 def in_transaction(tx: Connection) -> bool:
     """Whether the database still has the transaction that SQLAlchemy believes to be open."""
-    raw = tx.connection.dbapi_connection
+    raw: object = tx.connection.dbapi_connection
     if isinstance(raw, sqlite3.Connection):
         return raw.in_transaction
     return True
@@ -119,7 +119,7 @@ def _sqlite_engine(url: URL, access: Access, readers: int) -> Engine:
     @event.listens_for(engine, "connect")
     def _prepare(raw: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
         cursor = raw.cursor()
-        pragmas = ["foreign_keys=ON", "synchronous=FULL", "cache_size=-65536", "temp_store=MEMORY"]
+        pragmas = ["foreign_keys=ON", "synchronous=FULL", "cache_size=-16384"]
         if writes:
             pragmas += ["journal_mode=WAL", "wal_autocheckpoint=0"]
             pragmas += [f"journal_size_limit={WAL_LIMIT_BYTES}", "trusted_schema=OFF"]
@@ -148,7 +148,11 @@ def _postgres_engine(url: URL, access: Access, readers: int) -> Engine:
         "keepalives_interval": 5,
         "keepalives_count": 3,
         "options": settings
-        + (" -c synchronous_commit=on" if access is Access.WRITE else " -c default_transaction_read_only=on"),
+        + (
+            " -c synchronous_commit=on"
+            if access is Access.WRITE
+            else " -c default_transaction_read_only=on"
+        ),
     }
     if access is Access.WRITE:
         return create_engine(

@@ -3,17 +3,18 @@
 Its state changes only along the state machine, each change audited.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from sqlalchemy import Row, Select, insert, select, update
 
 from dispensed.errors import Conflict, NotFound
 from dispensed.ledger.engine import Tx
+from dispensed.ledger.picking import picked
 from dispensed.ledger.stamp import Stamp, audit
 from dispensed.ledger.tables import dispense, item
-from dispensed.model.dispensing import DispenseState, advance
+from dispensed.model.dispensing import DispenseState, advance, check_count
 
 Field = str | int | None
 
@@ -22,6 +23,12 @@ class OrderExists(Conflict):
     """Another request used this order reference, or this request id asked for something else."""
 
     code = "order_exists"
+
+
+class Unverified(Conflict):
+    """Nobody is named who verified the fill."""
+
+    code = "unverified"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +130,14 @@ def set_state(
 ) -> DispenseRow:
     """Move a dispense to `to` and set other columns with it.
 
-    Raises AlreadySettled or IllegalTransition when `to` does not follow its present state.
+    Raises AlreadySettled or IllegalTransition when `to` does not follow its present state;
+    CountDiffers when it would be verified with a count, or settled with a content of the tray, that
+    is not the ordered quantity; Unverified without a verifier.
     """
     row = get(tx, dispense_id)
     advance(row.state, to)
+    if to in (DispenseState.VERIFIED, DispenseState.SETTLED):
+        _check_verified(tx, row, to, fields)
     _write(tx, dispense_id, stamp, {**fields, "state": to.value})
     audit(tx, stamp, to.value, f"dispense {dispense_id}", {"from": row.state.value})
     return get(tx, dispense_id)
@@ -135,7 +146,8 @@ def set_state(
 def update_fields(tx: Tx, dispense_id: int, stamp: Stamp, **fields: Field) -> DispenseRow:
     """Set columns other than the state; nothing is written when nothing changes."""
     row = get(tx, dispense_id)
-    if any(getattr(row, name) != value for name, value in fields.items()):
+    before = asdict(row)
+    if any(before[name] != value for name, value in fields.items()):
         _write(tx, dispense_id, stamp, fields)
         changed = {name: value for name, value in fields.items() if name != "note"}
         if changed:
@@ -188,6 +200,22 @@ def _write(tx: Tx, dispense_id: int, stamp: Stamp, fields: dict[str, Field]) -> 
         .where(dispense.c.id == dispense_id)
         .values({**fields, "updated_at": stamp.at})
     )
+
+
+def _check_verified(
+    tx: Tx, row: DispenseRow, to: DispenseState, fields: Mapping[str, Field]
+) -> None:
+    counted = int(fields.get("counted_milli", row.counted_milli) or 0)
+    if to is DispenseState.SETTLED:
+        counted = sum(part.milli for part in picked(tx, row.id))
+    check_count(
+        ordered_item=row.item_id,
+        ordered_milli=row.milli,
+        counted_item=row.item_id,
+        counted_milli=counted,
+    )
+    if not fields.get("verified_by", row.verified_by):
+        raise Unverified(f"dispense {row.id}: nobody is named who verified it")
 
 
 def _rows(tx: Tx, query: Select[*tuple[object, ...]]) -> tuple[DispenseRow, ...]:

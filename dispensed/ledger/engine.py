@@ -67,11 +67,11 @@ class StoreClosed(StoreProblem):
     code: ClassVar[str] = "store_closed"
 
 
-class _NoTransaction(Exception):  # noqa: N818 - a signal inside this module
+class _NoTransaction(Exception):
     """No transaction could be started; nothing was run."""
 
 
-class _TransactionDied(Exception):  # noqa: N818 - a signal inside this module
+class _TransactionDied(Exception):
     """The open transaction is gone with everything in it; nothing of it was committed."""
 
 
@@ -85,7 +85,10 @@ class _Request:
         return self
 
     def __exit__(
-        self, _kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+        self,
+        _kind: type[BaseException] | None,
+        error: BaseException | None,
+        _: TracebackType | None,
     ) -> bool:
         self.error = error
         return True

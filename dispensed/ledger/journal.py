@@ -117,9 +117,7 @@ def append(tx: Connection, move: Move, stamp: Stamp, link: Link = NO_LINK) -> in
     }
     row["hash"] = movement_hash(row)
     tx.execute(_INSERT, row)
-    tx.execute(
-        _SET_HEAD, {"last_id": last_id + 1, "hash": row["hash"], "recorded_at": stamp.at}
-    )
+    tx.execute(_SET_HEAD, {"last_id": last_id + 1, "hash": row["hash"], "recorded_at": stamp.at})
     change(tx, Cell(move.item_id, move.lot, move.source), stamp, on_hand=-move.milli)
     change(tx, Cell(move.item_id, move.lot, move.target), stamp, on_hand=move.milli)
     return int(last_id) + 1
@@ -131,9 +129,7 @@ def held_at(tx: Connection, cell: Cell) -> Held:
     return Held(0, 0) if found is None else Held(found.on_hand, found.held)
 
 
-def change(
-    tx: Connection, cell: Cell, stamp: Stamp, *, on_hand: int = 0, held: int = 0
-) -> None:
+def change(tx: Connection, cell: Cell, stamp: Stamp, *, on_hand: int = 0, held: int = 0) -> None:
     """Add to a balance; both numbers change in one statement."""
     key = _bind(cell)
     found = tx.execute(_GET_BALANCE, key).one_or_none()

@@ -6,7 +6,7 @@ from datetime import date
 from sqlalchemy import Row, and_, case, func, or_, select
 
 from dispensed.ledger.engine import Tx
-from dispensed.ledger.tables import balance, location, lot, movement, reservation
+from dispensed.ledger.tables import balance, location, lot, movement, reservation, unbooked
 from dispensed.model.catalog import LocationKind, LotState
 from dispensed.model.planning import usable_on
 
@@ -127,20 +127,29 @@ def holds(tx: Tx, dispense_id: int, *, active: bool = False) -> tuple[HeldRow, .
 
 
 def picked(tx: Tx, dispense_id: int) -> tuple[PickedRow, ...]:
-    """Return what lies in the fill tray for a dispense: in less out, by lot and place of origin."""
+    """Return what lies in the fill tray for a dispense: in less out, by lot and place of origin.
+
+    Includes what a machine says it put there and the book could not move yet: a fill must never be
+    topped up for it. It cannot be settled before the book holds that stock.
+    """
     into = movement.c.target == FILL_LOCATION
     origin = case((into, movement.c.source), else_=movement.c.target)
     net = func.sum(case((into, movement.c.milli), else_=-movement.c.milli))
-    rows = tx.execute(
+    booked = (
         select(movement.c.lot, origin.label("origin"), net.label("net"))
         .where(
             movement.c.dispense_id == dispense_id,
             or_(into, movement.c.source == FILL_LOCATION),
         )
         .group_by(movement.c.lot, origin)
-        .order_by(movement.c.lot, origin)
     )
-    return tuple(PickedRow(row.lot, row.origin, int(row.net)) for row in rows if row.net)
+    claimed = select(unbooked.c.lot, unbooked.c.location_id, unbooked.c.remaining).where(
+        unbooked.c.dispense_id == dispense_id, unbooked.c.target == FILL_LOCATION
+    )
+    parts: dict[tuple[str, str], int] = {}
+    for lot_number, place, milli in (*tx.execute(booked).tuples(), *tx.execute(claimed).tuples()):
+        parts[lot_number, place] = parts.get((lot_number, place), 0) + int(milli)
+    return tuple(PickedRow(*key, milli) for key, milli in sorted(parts.items()) if milli)
 
 
 def pick_movements(tx: Tx, dispense_id: int) -> tuple[tuple[int, str, str, int], ...]:

@@ -137,9 +137,7 @@ def find_moved_lot(tx: Connection, item_id: str, lot: str) -> MovedLot:
     return MovedLot(item_id, lot, row.unit, LotState(row.state), row.expiry)
 
 
-def location_kinds(
-    tx: Connection, source: str, target: str
-) -> tuple[LocationKind, LocationKind]:
+def location_kinds(tx: Connection, source: str, target: str) -> tuple[LocationKind, LocationKind]:
     """Return the kinds of two locations; raises UnknownLocation naming the one that is missing."""
     rows = tx.execute(
         select(t.location.c.location_id, t.location.c.kind).where(

@@ -5,6 +5,7 @@ date. Triggers that keep `movement` and `audit_event` append-only are made by th
 """
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -48,14 +49,15 @@ class UtcDateTime(TypeDecorator[datetime]):
     DateTime drops the offset. A naive value is refused with ValueError.
     """
 
-    impl = DateTime(timezone=True)
-    cache_ok = True
+    impl: TypeEngine[Any] | type[TypeEngine[Any]] = DateTime(timezone=True)
+    cache_ok: bool | None = True
 
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[object]:
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Choose the storage type."""
+        chosen: TypeEngine[Any] = DateTime(timezone=True)
         if dialect.name == "sqlite":
-            return dialect.type_descriptor(BigInteger())
-        return dialect.type_descriptor(DateTime(timezone=True))
+            chosen = BigInteger()
+        return dialect.type_descriptor(chosen)
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> object:
         """Turn an aware time into what the database stores."""
@@ -429,7 +431,6 @@ receipt = Table(
     METADATA,
     _auto_id(),
     Column("movement_id", BigInteger, ForeignKey("movement.id"), nullable=False, unique=True),
-    Column("proposal_id", BigInteger, ForeignKey("proposal.id"), index=True),
     Column("order_ref", Text, nullable=False),
     Column("scan", Text, nullable=False),
     Column("actor", Text, nullable=False),

@@ -43,6 +43,7 @@ def upgrade() -> None:
     _recall_case()
     _reorder_policy()
     _balance()
+    _expiry_flag()
     _reservation()
     _unbooked()
     _movement()
@@ -340,7 +341,6 @@ def _proposal() -> None:
         sa.Column("location_id", sa.Text(), nullable=False),
         sa.Column("milli", sa.BigInteger(), nullable=False),
         sa.Column("received_milli", sa.BigInteger(), nullable=False),
-        sa.Column("supplier", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("explanation", sa.Text(), nullable=False),
         sa.Column("actor", sa.Text(), nullable=False),
@@ -414,7 +414,6 @@ def _reorder_policy() -> None:
         sa.Column("max_milli", sa.BigInteger(), nullable=False),
         sa.Column("pack_milli", sa.BigInteger(), nullable=False),
         sa.Column("minimum_packs", sa.Integer(), nullable=False),
-        sa.Column("supplier", sa.Text(), nullable=False),
         sa.Column("actor", sa.Text(), nullable=False),
         sa.Column("recorded_at", UtcDateTime(), nullable=False),
         sa.CheckConstraint(
@@ -460,6 +459,31 @@ def _balance() -> None:
         sa.PrimaryKeyConstraint("item_id", "lot", "location_id", name=op.f("pk_balance")),
     )
     op.create_index(op.f("ix_balance_location_id"), "balance", ["location_id"], unique=False)
+
+
+def _expiry_flag() -> None:
+    op.create_table(
+        "expiry_flag",
+        sa.Column("item_id", sa.Text(), nullable=False),
+        sa.Column("lot", sa.Text(), nullable=False),
+        sa.Column("location_id", sa.Text(), nullable=False),
+        sa.Column("tier_days", sa.Integer(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("recorded_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["item_id", "lot"],
+            ["lot.item_id", "lot.lot"],
+            name=op.f("fk_expiry_flag_item_id_lot_lot"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["location_id"],
+            ["location.location_id"],
+            name=op.f("fk_expiry_flag_location_id_location"),
+        ),
+        sa.PrimaryKeyConstraint(
+            "item_id", "lot", "location_id", "tier_days", name=op.f("pk_expiry_flag")
+        ),
+    )
 
 
 def _reservation() -> None:
@@ -627,10 +651,7 @@ def _receipt() -> None:
     op.create_table(
         "receipt",
         sa.Column("id", BIG_ID, autoincrement=True, nullable=False),
-        sa.Column("request_id", sa.Text(), nullable=False),
         sa.Column("movement_id", sa.BigInteger(), nullable=False),
-        sa.Column("proposal_id", sa.BigInteger(), nullable=True),
-        sa.Column("supplier", sa.Text(), nullable=False),
         sa.Column("order_ref", sa.Text(), nullable=False),
         sa.Column("scan", sa.Text(), nullable=False),
         sa.Column("actor", sa.Text(), nullable=False),
@@ -638,11 +659,6 @@ def _receipt() -> None:
         sa.ForeignKeyConstraint(
             ["movement_id"], ["movement.id"], name=op.f("fk_receipt_movement_id_movement")
         ),
-        sa.ForeignKeyConstraint(
-            ["proposal_id"], ["proposal.id"], name=op.f("fk_receipt_proposal_id_proposal")
-        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_receipt")),
         sa.UniqueConstraint("movement_id", name=op.f("uq_receipt_movement_id")),
-        sa.UniqueConstraint("request_id", name=op.f("uq_receipt_request_id")),
     )
-    op.create_index(op.f("ix_receipt_proposal_id"), "receipt", ["proposal_id"], unique=False)

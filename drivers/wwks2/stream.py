@@ -242,7 +242,8 @@ class DocumentSplitter:
 
     def _overflow(self) -> None:
         fault = f"a document longer than {self._limit} bytes"
-        self._frames.append(Frame(bytes(self._buffer[:GARBAGE_MAX_BYTES]), fault))
+        kept = min(self._limit, GARBAGE_MAX_BYTES)  # the same, however the stream was cut
+        self._frames.append(Frame(bytes(self._buffer[:kept]), fault))
         self._buffer.clear()
         self._restart()
         self.broken = True

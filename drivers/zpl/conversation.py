@@ -188,6 +188,11 @@ class Conversation:
 
     async def _hush(self) -> None:
         """Drop what came uninvited until the line is quiet; raises ProtocolError if it never is."""
+        if not self._quiet_s:
+            await asyncio.sleep(0)
+            self._hear(self._transport.discard())
+            self._hear(self._splitter.flush())
+            return
         for _ in range(STALE_READS_MAX):
             try:
                 async with asyncio.timeout(self._quiet_s):

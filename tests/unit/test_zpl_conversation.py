@@ -55,7 +55,10 @@ class Script:
         self._arrived.put_nowait(data)
 
     def discard(self) -> bytes:
-        return b""
+        stale = b""
+        while not self._arrived.empty():
+            stale += self._arrived.get_nowait()
+        return stale
 
     async def close(self) -> None:
         """There is nothing to close."""
@@ -135,6 +138,13 @@ async def test_an_identity_that_cannot_be_read_is_empty_and_kept() -> None:
     assert await conversation(script, kept).identity() == Identity()
     assert kept.raw == [b"hello"]
     assert script.sent == [HOST_IDENTIFICATION]
+
+
+async def test_what_came_uninvited_is_kept_and_not_taken_for_the_answer() -> None:
+    script, kept = Script(READY), Kept()
+    script.say(b"ALERT: PAPER LOW\r\n\x02half")
+    assert await conversation(script, kept).status_once() == HostStatus()
+    assert kept.raw == [b"ALERT: PAPER LOW\r\n\x02half"]
 
 
 async def test_a_late_answer_is_not_taken_for_the_next_one() -> None:

@@ -317,8 +317,7 @@ class MtsicsDriver:
                 streak.clear()
                 continue
             failures.clear()
-            if self._link.resets != self._resets_seen:
-                await self._keep_tare(deadline)
+            if await self._tare_doubtful(deadline):
                 streak.clear()
             elif settled and _unsettled(heard.reply):
                 streak.clear()
@@ -419,15 +418,22 @@ class MtsicsDriver:
         self._tare = tare
         self._resets_seen = self._link.resets
 
-    async def _keep_tare(self, deadline: float) -> None:
-        """After a reset: put the tare back if the scale has cleared it."""
-        if self._tare:
+    async def _tare_doubtful(self, deadline: float) -> bool:
+        """Whether a weight just heard may lack the tare: after a reset, which may have cleared it.
+
+        Puts the tare back if the scale has cleared it.
+        """
+        if self._link.resets == self._resets_seen:
+            return False
+        tare = self._tare or Decimal(0)
+        if tare:
             held = await self._tare_memory(deadline)
             if held == 0:
-                await self._write_tare(self._tare, deadline)
-            elif held != self._tare:
-                self._link.unasked = f"with a tare of {held} instead of {self._tare}"
+                await self._write_tare(tare, deadline)
+            elif held != tare:
+                self._link.unasked = f"with a tare of {held} instead of {tare}"
         self._resets_seen = self._link.resets
+        return tare != 0
 
     async def _write_tare(self, wanted: Decimal, deadline: float) -> None:
         """Make the tare memory hold `wanted`, rounded to the digits of the scale."""

@@ -21,11 +21,17 @@ from tests.contract.scale_suite.benches import SERIAL, Bench, Carrier, connected
 from tests.contract.transports import CLEAN, LOSSY, Line, outcome, until_done
 
 PATIENCE_S = 5.0
-LOADS = ("12.500", "0.000", "319.999", "7.125", "100.000", "1.001", "55.555", "250.010")
+LOADS = ("12.500", "0.000", "319.999", "7.125", "1.001", "250.010")
 
 
 @pytest.fixture(params=list(Carrier))
 def carrier(request: pytest.FixtureRequest) -> Carrier:
+    return Carrier(request.param)
+
+
+@pytest.fixture(params=[Carrier.TCP, Carrier.PARITY])
+def either(request: pytest.FixtureRequest) -> Carrier:
+    """One of each kind, where the serial format makes no difference."""
     return Carrier(request.param)
 
 
@@ -103,9 +109,9 @@ async def test_an_unfaithful_line_gives_the_true_weight_or_an_error_and_then_rec
     ["garbage", "drop_last_byte", "burst", "stuck", "high_bit", "cut_mid_frame", "echo", "deaf"],
 )
 async def test_each_line_fault_gives_the_true_weight_or_an_error_and_then_recovers(
-    carrier: Carrier, fault: str
+    either: Carrier, fault: str
 ) -> None:
-    async with connected(carrier) as bench:
+    async with connected(either) as bench:
         bench.wire.faults.switch(fault, on=True)
         bench.load("12.500")
         got = await outcome(lambda: bench.scale.weigh(timeout_s=0.25))
@@ -150,9 +156,9 @@ async def test_connecting_over_a_lossy_line_works_or_says_why() -> None:
     ],
 )
 async def test_a_status_is_an_error_and_never_a_weight(
-    fault: str, error: type[DriverError], carrier: Carrier
+    fault: str, error: type[DriverError], either: Carrier
 ) -> None:
-    async with connected(carrier) as bench:
+    async with connected(either) as bench:
         bench.load("12.5")
         bench.model.faults.switch(fault, on=True)
         with pytest.raises(error) as raised:
@@ -219,8 +225,8 @@ async def test_a_tare_that_cannot_be_is_refused(grams: str, unit: str) -> None:
 # ---------------------------------------------------------------- silence, cuts, other scales
 
 
-async def test_silence_is_a_timeout_and_recovers_by_itself(carrier: Carrier) -> None:
-    async with connected(carrier) as bench:
+async def test_silence_is_a_timeout_and_recovers_by_itself(either: Carrier) -> None:
+    async with connected(either) as bench:
         bench.load("12.5")
         bench.wire.faults.switch("silence", on=True)
         with pytest.raises(DeviceTimeout):
@@ -229,8 +235,8 @@ async def test_silence_is_a_timeout_and_recovers_by_itself(carrier: Carrier) -> 
         assert_weight(await bench.scale.weigh(timeout_s=PATIENCE_S), "12.500")
 
 
-async def test_a_late_answer_is_never_taken_for_the_next(carrier: Carrier) -> None:
-    async with connected(carrier) as bench:
+async def test_a_late_answer_is_never_taken_for_the_next(either: Carrier) -> None:
+    async with connected(either) as bench:
         bench.load("10")
         assert_weight(await bench.scale.weigh(timeout_s=PATIENCE_S), "10.000")
         bench.wire.set("slow_s", "15")  # 0.3 s of real time: after the line timeout
@@ -242,8 +248,8 @@ async def test_a_late_answer_is_never_taken_for_the_next(carrier: Carrier) -> No
             assert_weight(await bench.scale.weigh(timeout_s=PATIENCE_S), "20.000")
 
 
-async def test_a_cut_link_ends_calls_and_watching_and_comes_back(carrier: Carrier) -> None:
-    async with connected(carrier) as bench:
+async def test_a_cut_link_ends_calls_and_watching_and_comes_back(either: Carrier) -> None:
+    async with connected(either) as bench:
         watching = asyncio.ensure_future(bench.scale.watch())
         await asyncio.sleep(0)
         bench.wire.faults.switch("cut", on=True)
@@ -260,8 +266,8 @@ async def test_a_cut_link_ends_calls_and_watching_and_comes_back(carrier: Carrie
         assert_weight(await recovered(bench), "12.500")
 
 
-async def test_watching_a_silent_scale_ends(carrier: Carrier) -> None:
-    async with connected(carrier, options={"line_timeout_s": 0.02}) as bench:
+async def test_watching_a_silent_scale_ends(either: Carrier) -> None:
+    async with connected(either, options={"line_timeout_s": 0.02}) as bench:
         bench.wire.faults.switch("silence", on=True)
         with pytest.raises(DeviceTimeout):
             async with asyncio.timeout(PATIENCE_S):
@@ -290,8 +296,8 @@ async def test_closing_ends_a_call_in_progress() -> None:
             await weighing
 
 
-async def test_a_cancelled_call_leaves_the_line_usable(carrier: Carrier) -> None:
-    async with connected(carrier) as bench:
+async def test_a_cancelled_call_leaves_the_line_usable(either: Carrier) -> None:
+    async with connected(either) as bench:
         bench.load("12.5")
         for _ in range(5):
             weighing = asyncio.ensure_future(bench.scale.weigh(timeout_s=PATIENCE_S))
@@ -302,8 +308,8 @@ async def test_a_cancelled_call_leaves_the_line_usable(carrier: Carrier) -> None
         assert_weight(await bench.scale.weigh(timeout_s=PATIENCE_S), "12.500")
 
 
-async def test_a_scale_with_another_serial_number_is_refused(carrier: Carrier) -> None:
-    async with mtsics_bench(carrier, CLEAN, options={"serial": "B000000001"}) as bench:
+async def test_a_scale_with_another_serial_number_is_refused(either: Carrier) -> None:
+    async with mtsics_bench(either, CLEAN, options={"serial": "B000000001"}) as bench:
         with pytest.raises(DeviceUnavailable, match="B000000001 is configured, B123456789"):
             await bench.scale.connect()
         with pytest.raises(DeviceUnavailable):
@@ -320,8 +326,8 @@ async def test_a_scale_that_was_swapped_is_noticed() -> None:
                 await bench.scale.watch()
 
 
-async def test_garbage_reaches_the_inbox_once_in_a_burst(carrier: Carrier) -> None:
-    async with connected(carrier) as bench:
+async def test_garbage_reaches_the_inbox_once_in_a_burst(either: Carrier) -> None:
+    async with connected(either) as bench:
         bench.wire.faults.switch("garbage", on=True)
         for _ in range(3):
             await outcome(lambda: bench.scale.weigh(timeout_s=0.1))

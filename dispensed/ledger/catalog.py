@@ -1,4 +1,4 @@
-"""Items, lots and locations as the ledger knows them; open recalls apply to lots that come later."""
+"""Items, lots and locations; open recalls apply to lots that come later."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -52,7 +52,8 @@ class LocationConflict(Conflict):
 def put_item(tx: Connection, item: Item, stamp: Stamp) -> None:
     """Add an item, or change what may change of a known one; raises ItemConflict for another unit.
 
-    Also raised when the NDC or GTIN belongs to another item. Putting the same item again does nothing.
+    Also raised when the NDC or GTIN belongs to another item. Putting the same item again does
+    nothing.
     """
     _check_codes_free(tx, item)
     values = {
@@ -111,7 +112,7 @@ def find_by_gtin(tx: Connection, gtin: str) -> Item:
 def find_items(
     tx: Connection, *, query: str = "", after: str = "", limit: int = 100
 ) -> tuple[Item, ...]:
-    """Return items by ascending id whose id, NDC, GTIN or name contains `query`, whatever its case."""
+    """Return items by ascending id whose id, NDC, GTIN or name contains `query` in any case."""
     columns = (t.item.c.item_id, t.item.c.ndc, t.item.c.gtin, t.item.c.name)
     wanted = select(t.item).where(t.item.c.item_id > after).order_by(t.item.c.item_id).limit(limit)
     if query:
@@ -157,9 +158,9 @@ def _item(row: Row[Any]) -> Item:
 def put_lot(tx: Connection, lot: Lot, stamp: Stamp) -> Lot:
     """Add a lot; returns it as it is known from now on.
 
-    A new lot under an open recall becomes recalled whatever state was asked. A known lot keeps its state;
-    its unknown expiry is replaced by a known one. Raises UnknownItem, and ExpiryConflict when it is known
-    with another expiry.
+    A new lot under an open recall becomes recalled whatever state was asked. A known lot keeps its
+    state; its unknown expiry is replaced by a known one. Raises UnknownItem, and ExpiryConflict
+    when it is known with another expiry.
     """
     get_item(tx, lot.item_id)
     known = find_lot(tx, lot.item_id, lot.lot)

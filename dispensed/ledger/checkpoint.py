@@ -19,10 +19,10 @@ TRUNCATE_WAIT_S = 1.0
 class Checkpointer:
     """Runs a passive checkpoint at most once a second while something is written.
 
-    A passive checkpoint never waits for anyone. Under a load that never pauses the log can still grow:
-    `written`, called by the writer between transactions, cuts it back beyond WAL_LIMIT_BYTES, and if
-    readers prevent that tries again each time it has grown as much again. `broken` is told when the
-    storage fails. On PostgreSQL this does nothing.
+    A passive checkpoint never waits for anyone. Under a load that never pauses the log can still
+    grow: `written`, called by the writer between transactions, cuts it back beyond WAL_LIMIT_BYTES,
+    and if readers prevent that tries again each time it has grown as much again. `broken` is told
+    when the storage fails. On PostgreSQL this does nothing.
     """
 
     def __init__(self, url: URL, broken: Callable[[str], None]) -> None:

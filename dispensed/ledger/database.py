@@ -16,7 +16,7 @@ BUSY_TIMEOUT_S = 30
 
 CONNECT_TIMEOUT_S = 10
 WAL_LIMIT_BYTES = 64 * 1024 * 1024
-"""Size to which the write-ahead log is cut back after it grew; beyond it the writer itself checkpoints."""
+"""Length to which the write-ahead log is cut; beyond it the writer itself checkpoints."""
 
 _PG_BROKEN = frozenset({"53100", "58030", "XX001", "XX002"})
 """disk_full, io_error, data_corrupted, index_corrupted. Source: PostgreSQL manual, appendix A."""
@@ -49,7 +49,7 @@ class Access(StrEnum):
 
 
 def store_url(text: str) -> URL:
-    """Read a database URL: `sqlite:///file` or `postgresql://user@host/name`; raises BadStoreUrl."""
+    """Read a URL `sqlite:///file` or `postgresql://user@host/name`; raises BadStoreUrl."""
     try:
         url = make_url(text)
     except ArgumentError as error:
@@ -67,8 +67,8 @@ def store_url(text: str) -> URL:
 def make_engine(url: URL, access: Access, *, readers: int = 1) -> Engine:
     """Return an engine whose transactions cannot oversell.
 
-    Writers begin with BEGIN IMMEDIATE on SQLite; on PostgreSQL they lock `chain_head`. Readers cannot
-    write. Nothing is opened before the first connection.
+    Writers begin with BEGIN IMMEDIATE on SQLite; on PostgreSQL they lock `chain_head`. Readers
+    cannot write. Nothing is opened before the first connection.
     """
     if url.get_backend_name() == "sqlite":
         return _sqlite_engine(url, access, readers)
@@ -76,7 +76,7 @@ def make_engine(url: URL, access: Access, *, readers: int = 1) -> Engine:
 
 
 def is_broken(error: BaseException) -> bool:
-    """Whether the storage itself failed (disk full, I/O error, damage): nothing more may be written.
+    """Whether the storage itself failed (disk full, I/O error, damage).
 
     Looks through the errors that led to this one: the first failure may be hidden behind a rollback
     that failed too.

@@ -1,8 +1,8 @@
 """The store: one writer thread with group commit, and a pool of readers.
 
-A write is a function of one transaction. Writes that wait at the same time share one transaction, each
-in its own savepoint, and one commit; a caller has its result only after that commit. A write function
-may run twice when the connection dies before the commit, so it does nothing but SQL.
+A write is a function of one transaction. Writes that wait at the same time share one transaction,
+each in its own savepoint, and one commit; a caller has its result only after that commit. A write
+function may run twice when the connection dies before the commit, so it does nothing but SQL.
 """
 
 import asyncio
@@ -256,7 +256,7 @@ class Store:
         self._disconnect()
 
     def _next_batch(self) -> tuple[list[_Request], bool]:
-        """Wait for a request, then take all that wait, up to BATCH_MAX; False when it is the end."""
+        """Wait for a request, then take all that wait, up to BATCH_MAX; False at the end."""
         batch: list[_Request] = []
         request = self._requests.get()
         while request is not None:
@@ -271,7 +271,7 @@ class Store:
         return batch, False
 
     def _do(self, batch: Sequence[_Request]) -> None:
-        """Bring every request of a batch to its outcome; alone when together they lost the transaction."""
+        """Bring every request to its outcome; one by one when together they lost the transaction."""
         try:
             self._attempt(batch)
         except _NoTransaction as gone:
@@ -335,7 +335,7 @@ class Store:
             raise _TransactionDied(str(error)) from error
 
     def _commit_failed(self, batch: Sequence[_Request], error: SQLAlchemyError) -> None:
-        """Decide what a failed commit means: a lost server may have committed, a bad disk stops all."""
+        """Tell a lost server, which may have committed, from a bad disk, which stops all."""
         self._disconnect()
         if self.dialect == "sqlite" or is_broken(error):
             self._break(f"a commit failed: {error}")

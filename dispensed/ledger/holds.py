@@ -102,8 +102,8 @@ def reserve(  # noqa: PLR0913 - a reservation is these facts
 ) -> int:
     """Hold `milli` of a lot at a place for a dispense; returns the reservation's id.
 
-    Raises InsufficientStock, BlockedLot, BlockedPlace, BadMove, NotFound; RequestReused when the request id
-    was used for another reservation. A repeat of the same request returns the first id.
+    Raises InsufficientStock, BlockedLot, BlockedPlace, BadMove, NotFound; RequestReused when the
+    request id was used for another reservation. A repeat of the same request returns the first id.
     """
     check_request_id(request_id)
     check_milli(milli)
@@ -148,7 +148,7 @@ def reserve(  # noqa: PLR0913 - a reservation is these facts
 
 
 def release(tx: Connection, reservation_id: int, stamp: Stamp) -> int:
-    """Let go what a reservation still holds; returns how much that was, 0 when it is closed already.
+    """Let go what a reservation still holds; returns how much, 0 when it is closed already.
 
     It ends settled when part of it was consumed, else voided. Raises UnknownReservation.
     """
@@ -197,7 +197,7 @@ def consume(tx: Connection, reservation_id: int, move: Move, stamp: Stamp) -> No
 
 
 def break_holds(tx: Connection, move: Move, on_hand: int, stamp: Stamp) -> None:
-    """Break the youngest reservations at the source of a fact until at most `on_hand` is held there."""
+    """Break the youngest reservations at a fact's source until at most `on_hand` is held."""
     held = journal.held_at(tx, Cell(move.item_id, move.lot, move.source)).held
     if held <= on_hand:
         return

@@ -37,10 +37,10 @@ class InboxRow:
     recorded_at: datetime
 
 
-def store_message(  # noqa: PLR0913 - a message is these facts
+def store_message(
     tx: Connection, device_id: str, key: str, kind: str, raw: bytes, received_at: datetime
 ) -> tuple[int, bool]:
-    """Store a message; returns its id and whether it is new. The same device and key is the same one."""
+    """Store a message; returns its id and whether it is new (no message has its key)."""
     key = _storable(key)
     query = select(t.inbox.c.id).where(t.inbox.c.device_id == device_id, t.inbox.c.key == key)
     known = tx.execute(query).scalar()
@@ -148,6 +148,6 @@ def _mark(tx: Connection, inbox_id: int, state: InboxState, note: str) -> bool:
 
 
 def _storable(text: str) -> str:
-    """Escape what PostgreSQL or UTF-8 cannot hold: machines choose these texts, nothing may be lost."""
+    """Escape what PostgreSQL or UTF-8 cannot hold: machines choose these texts."""
     escaped = text.replace("\x00", "\\x00")
     return escaped.encode("utf-8", "backslashreplace").decode("utf-8")

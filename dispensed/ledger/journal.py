@@ -86,7 +86,7 @@ def movement_hash(row: Mapping[str, object]) -> str:
         if column.name != "hash":
             value = row[column.name]
             content.append(t.to_microseconds(value) if isinstance(value, datetime) else value)
-    encoded = json.dumps(content, ensure_ascii=True, separators=(",", ":"))
+    encoded = json.dumps(content, ensure_ascii=True, separators=(",", ":"), default=repr)
     return hashlib.sha256(encoded.encode("ascii")).hexdigest()
 
 

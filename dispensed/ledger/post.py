@@ -1,9 +1,10 @@
 """THE only writer of stock: postings, facts, reversals and reservations.
 
-A posting is a decision and is refused when it may not be. A fact is what a machine says happened: it is
-booked as far as the book holds stock, and the rest stays as a claim that later arrivals pay at once. So
-the balances after a set of facts do not depend on their order, provided that the facts that leave one
-place with one lot all have one target, or that the stock suffices for all of them in the end.
+A posting is a decision and is refused when it may not be. A fact is what a machine says happened:
+it is booked as far as the book holds stock, and the rest stays as a claim that later arrivals pay
+at once. So the balances after a set of facts do not depend on their order, provided that the facts
+that leave one place with one lot all have one target, or that the stock suffices for all of them in
+the end.
 """
 
 from dataclasses import dataclass, replace
@@ -91,7 +92,7 @@ class Posted:
 
 @dataclass(frozen=True, slots=True)
 class FactPosted:
-    """What became of a fact: movements booked for it (payments of its claim included), and the rest."""
+    """What became of a fact: its movements, payments of its claim included, and the rest."""
 
     movement_ids: tuple[int, ...]
     unbooked_milli: int
@@ -104,9 +105,10 @@ class FactPosted:
 def post(tx: Connection, move: Move, stamp: Stamp, *, on_date: date) -> Posted:
     """Book one movement, or return the first answer when the request is repeated.
 
-    `on_date` is the site's date, by which expiry is judged. Raises BadMove, IllegalMovement, NotFound for an
-    unknown item, lot, location, dispense or message, BlockedLot, InsufficientStock (available is on hand
-    minus held), and RequestReused when the request id was used for something else.
+    `on_date` is the site's date, by which expiry is judged. Raises BadMove, IllegalMovement,
+    NotFound for an unknown item, lot, location, dispense or message, BlockedLot, InsufficientStock
+    (available is on hand minus held), and RequestReused when the request id was used for something
+    else.
     """
     repeated = _repeated(tx, move)
     if repeated is not None:
@@ -125,8 +127,8 @@ def reverse(
 ) -> Posted:
     """Book the opposite of a movement, once; its stock must still lie free where it went.
 
-    Raises UnknownMovement, AlreadyReversed, NotReversible, InsufficientStock or RequestReused. A repeat of the
-    same request returns the first answer.
+    Raises UnknownMovement, AlreadyReversed, NotReversible, InsufficientStock or RequestReused. A
+    repeat of the same request returns the first answer.
     """
     row = tx.execute(select(t.movement).where(t.movement.c.id == movement_id)).one_or_none()
     if row is None:
@@ -164,8 +166,8 @@ def _check_available(tx: Connection, move: Move, lot: MovedLot) -> None:
     available = there.on_hand - there.held
     if available < move.milli:
         raise InsufficientStock(
-            f"lot {move.lot} of item {move.item_id} at {move.source}: {show(available, lot)} available"
-            f" ({show(there.on_hand, lot)} on hand, {show(there.held, lot)} held),"
+            f"lot {move.lot} of item {move.item_id} at {move.source}: {show(available, lot)}"
+            f" available ({show(there.on_hand, lot)} on hand, {show(there.held, lot)} held),"
             f" {show(move.milli, lot)} asked"
         )
 
@@ -192,9 +194,9 @@ def _repeated(tx: Connection, move: Move, *, reverses: int | None = None) -> Pos
 def post_fact(tx: Connection, move: Move, stamp: Stamp) -> FactPosted:
     """Book what a machine says happened, blocked or held or not, or return the first answer.
 
-    Moves at once what the book has on hand at the source, breaking the youngest reservations there when
-    less is left than is held. The rest becomes a claim, paid by whatever arrives there next. Raises
-    BadMove, IllegalMovement, NotAFact, NotFound and RequestReused.
+    Moves at once what the book has on hand at the source, breaking the youngest reservations there
+    when less is left than is held. The rest becomes a claim, paid by whatever arrives there next.
+    Raises BadMove, IllegalMovement, NotAFact, NotFound and RequestReused.
     """
     if move.kind in (MovementKind.DISPENSE, MovementKind.REVERSAL):
         raise NotAFact(f"{move.kind} is decided by a person, no machine reports it")
@@ -219,8 +221,9 @@ def post_fact(tx: Connection, move: Move, stamp: Stamp) -> FactPosted:
 def take(tx: Connection, reservation_id: int, move: Move, stamp: Stamp) -> FactPosted:
     """Consume `move.milli` of a hold and book that movement as a fact; what is left stays held.
 
-    Raises NotFound for an unknown reservation, ReservationClosed when it holds less than that, BadMove when
-    lot or place are not those that were reserved. A repeat of the same request consumes nothing.
+    Raises NotFound for an unknown reservation, ReservationClosed when it holds less than that,
+    BadMove when lot or place are not those that were reserved. A repeat of the same request
+    consumes nothing.
     """
     repeated = _repeated_fact(tx, move)
     if repeated is not None:
@@ -268,7 +271,7 @@ def _claim(tx: Connection, move: Move, milli: int, stamp: Stamp) -> None:
 
 
 def _pay_claims(tx: Connection, arrived: Move, stamp: Stamp) -> None:
-    """Pay open claims where stock arrived, oldest first; a payment is an arrival at its own target."""
+    """Pay open claims where stock arrived, oldest first; a payment arrives in its turn."""
     places = [arrived.target]
     while places:
         place = places.pop()

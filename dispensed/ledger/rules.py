@@ -78,7 +78,7 @@ def show(milli: int, lot: MovedLot) -> str:
 
 
 def check_request_id(request_id: str) -> None:
-    """Raise BadMove unless `request_id` is 1 to REQUEST_ID_MAX printable characters, not one of ours."""
+    """Raise BadMove unless `request_id` is 1 to REQUEST_ID_MAX printable characters."""
     if not request_id or len(request_id) > REQUEST_ID_MAX or not request_id.isprintable():
         raise BadMove(f"not a request id: {request_id[:80]!r}")
     if request_id.startswith(OWN_PREFIX):

@@ -12,7 +12,7 @@ from dispensed.ledger.tables import SCHEMA_REVISION
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _UPGRADE_LOCK = 0x64697370
-"""Key of the advisory lock that lets one upgrade run at a time on PostgreSQL (the letters `disp`)."""
+"""Key of PostgreSQL's advisory lock that lets one upgrade run at a time (`disp`)."""
 
 
 class SchemaOutdated(DispensedError):

@@ -1,7 +1,7 @@
 """Every table of the ledger in one MetaData, with the types that keep time and quantity exact.
 
-Quantities are integers in thousandths of the item's unit (`milli`), times are aware UTC, expiry is a
-date. Triggers that keep `movement` and `audit_event` append-only are made by the migrations.
+Quantities are integers in thousandths of the item's unit (`milli`), times are aware UTC, expiry is
+a date. Triggers that keep `movement` and `audit_event` append-only are made by the migrations.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -77,7 +77,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 BIG_ID = BigInteger().with_variant(Integer(), "sqlite")
-"""An identifier that SQLite can number by itself (only INTEGER PRIMARY KEY is an alias of rowid)."""
+"""A number that SQLite can give by itself: only INTEGER PRIMARY KEY is its rowid."""
 
 METADATA = MetaData(
     naming_convention={

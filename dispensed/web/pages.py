@@ -58,13 +58,12 @@ class Section:
 async def _glance(web: Web, asked: Asked) -> Context:
     del asked
     devices = views.device_views(web)
-    lost = [view for view in devices if view.badge.tone is Tone.BAD]
     expiring = await views.expiring_rows(web)
     urgent = [row for row in expiring if row.badge.tone in {Tone.BAD, Tone.WARN}]
     waiting = await views.waiting_counts(web)
     up = len([view for view in devices if view.badge.text == "up"])
     tiles = (
-        Tile("devices", "Devices up", f"{up} of {len(devices)}", _names(lost), _tone(lost)),
+        Tile("devices", "Devices up", f"{up} of {len(devices)}", _unwell(devices), _worst(devices)),
         Tile(
             "dispenses",
             "Fills in doubt",
@@ -93,12 +92,18 @@ async def _glance(web: Web, asked: Asked) -> Context:
     return {"tiles": tiles, "problems": problems}
 
 
-def _names(lost: list[views.DeviceView]) -> str:
-    return "down: " + ", ".join(view.name for view in lost) if lost else "all answer"
+def _unwell(devices: tuple[views.DeviceView, ...]) -> str:
+    named = [
+        f"{view.badge.text}: {view.name}"
+        for view in devices
+        if view.badge.tone in {Tone.BAD, Tone.WARN}
+    ]
+    return ", ".join(named) or "all answer"
 
 
-def _tone(found: list[views.DeviceView]) -> Tone:
-    return Tone.BAD if found else Tone.OK
+def _worst(devices: tuple[views.DeviceView, ...]) -> Tone:
+    tones = {view.badge.tone for view in devices}
+    return next((tone for tone in (Tone.BAD, Tone.WARN) if tone in tones), Tone.OK)
 
 
 def _count_tile(anchor: str, label: str, rows: tuple[Row, ...]) -> Tile:
@@ -116,6 +121,7 @@ async def _stock(web: Web, asked: Asked) -> Context:
     items = await views.stock_views(web, asked.query, asked.opened)
     return {
         "items": items,
+        "heads": ("On hand", "Held", "Blocked", "Available"),
         "query": asked.query,
         "opened": sorted(asked.opened),
         "items_max": views.ITEMS_MAX,
@@ -176,7 +182,7 @@ SECTIONS: Mapping[str, Section] = {
                 views.dispense_rows,
                 "Last dispenses",
                 "Nothing has been ordered yet.",
-                ("Number", "Item", "Ordered", "Counted", "Device", "Note", "Changed"),
+                ("Item", "Number", "Ordered", "Counted", "Device", "Note", "Changed"),
             ),
             ("dispenses",),
         ),

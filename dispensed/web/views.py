@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from dispensed.devices.supervisor import Link, LinkState
-from dispensed.ledger import counts, dispenses
+from dispensed.ledger import catalog, counts, dispenses
 from dispensed.ledger import jobs as job_rows
 from dispensed.ledger.discrepancies import DiscrepancyRow
 from dispensed.ledger.dispenses import DispenseRow
@@ -310,15 +310,19 @@ async def recall_rows(web: Web) -> tuple[Row, ...]:
     """Return the open recalls, newest first."""
     rows = await recalls.recalls(web.site, state="open")
     today = web.site.today()
-    return tuple(_recall(row, web.site.zone, today) for row in rows[:ROWS_MAX])
+    shown = rows[:ROWS_MAX]
+    names = await web.site.store.read(
+        lambda tx: {row.item_id: catalog.get_item(tx, row.item_id).name for row in shown}
+    )
+    return tuple(_recall(row, names[row.item_id], web.site.zone, today) for row in shown)
 
 
-def _recall(row: RecallRow, zone: ZoneInfo, today: date) -> Row:
+def _recall(row: RecallRow, name: str, zone: ZoneInfo, today: date) -> Row:
     return Row(
         Badge(Tone.BAD, f"class {row.recall_class}"),
         (
             row.reference,
-            row.item_id,
+            f"{name} {row.item_id}",
             row.lot or "every lot",
             row.reason,
             when(row.opened_at, zone, today),
@@ -364,8 +368,8 @@ def _dispense(row: DispenseRow, zone: ZoneInfo, today: date) -> Row:
     return Row(
         Badge(_DISPENSE_TONES[row.state], word),
         (
-            str(row.id),
             row.name,
+            str(row.id),
             f"{format_milli(row.milli)} {row.unit}",
             counted,
             row.device_id or "",

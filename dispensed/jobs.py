@@ -241,6 +241,7 @@ class JobRunner:
                 await self._finish(row.job, row.slot, failed=True, text=BROKEN_OFF)
                 self._failing[row.job] = BROKEN_OFF
                 broken_off[row.job] = row.slot
+        self._site.changes.notify("jobs")
         return broken_off
 
     async def _finish(self, name: str, slot: str, *, failed: bool, text: str) -> datetime:
@@ -272,6 +273,7 @@ class JobRunner:
         except DispensedError as error:
             self._failing[name] = str(error)
             log.exception("job.not_recorded", job=name, slot=slot, reason=str(error))
+            self._site.changes.notify("jobs")
 
     async def _once(self, name: str, slot: str) -> JobResult | None:
         """Run a slot and record it; None when the slot was taken before."""

@@ -84,12 +84,23 @@ class _Progress:
         self.last = self.before
 
     def see(self, now: Snapshot, marker: str) -> None:
-        """Note a reading; raises Disagreement (moved UNKNOWN) when another job runs."""
-        counts = now.counts
-        self.reset_seen |= counts.processed.count < self.last.processed.count
-        if counts.defective is not None and self.last.defective is not None:
-            self.reset_seen |= counts.defective.count < self.last.defective.count
-        self.last = counts
+        """Note a reading.
+
+        Raises Disagreement (moved UNKNOWN) when AccCount goes back or another job runs.
+        """
+        for earlier, later in (
+            (self.last.processed, now.counts.processed),
+            (self.last.defective, now.counts.defective),
+        ):
+            if earlier is None or later is None:
+                continue
+            self.reset_seen |= later.count < earlier.count
+            if later.acc < earlier.acc:
+                raise Disagreement(
+                    f"job {self.job.job_id}: AccCount went back from {earlier.acc} to {later.acc}",
+                    moved=Moved.UNKNOWN,
+                )
+        self.last = now.counts
         self.ran |= now.state not in _RESET
         shown = _token(now, marker)
         if shown == job_token(self.job, self.before):
@@ -306,7 +317,19 @@ class PackmlDriver:
             inclusive=self._options.processed_includes_defective,
         )
         record = CountRecord(progress.job, result, end, progress.before, progress.last)
+        self._check_complete(record)
         return await self._deliver(record)
+
+    def _check_complete(self, record: CountRecord) -> None:
+        """Refuse a count that falls short although the machine says that it reached its target."""
+        inclusive = self._options.processed_includes_defective
+        done = record.result.counted + (record.result.defective if inclusive else 0)
+        if record.state is State.COMPLETE and done < record.job.pieces:
+            raise Disagreement(
+                f"{self._name}: job {record.job.job_id}: Complete after {done} of"
+                f" {record.job.pieces} pieces; the counts were reset or the job was cut short",
+                moved=Moved.UNKNOWN,
+            )
 
     async def _deliver(self, record: CountRecord) -> CountResult:
         await self._sink(count_message(record))

@@ -1,17 +1,22 @@
 """Commands that read the ledger, also while the daemon is down: stock, lots, movements, verify."""
 
 import asyncio
+import dataclasses
+from datetime import datetime
+from pathlib import Path
 
 import click
 
-from dispensed.cli.base import json_option, settings_of, told, write_json, write_table
+from dispensed.cli.base import Failure, json_option, settings_of, told, write_json, write_table
 from dispensed.cli.offline import opened_site
+from dispensed.ledger import audit
 from dispensed.model.quantity import format_milli
 from dispensed.services import stock as services
 from dispensed.web.schemas import LotOut, MovementOut, Page, StockOut
 
 NUMBERS = frozenset({"on hand", "held", "blocked", "available", "quantity", "id", "dispense"})
 LIMIT_MAX = 100_000
+ANCHORS_FILE = "anchors.jsonl"
 
 
 @click.command()
@@ -127,9 +132,8 @@ def movements(  # noqa: PLR0913 - the filters of one query
         zone = site.zone
     if as_json:
         following = rows[-1].id if len(rows) == limit else None
-        page: Page[MovementOut] = Page(
-            rows=[MovementOut.of(row) for row in rows], next_after=following
-        )
+        shown = [MovementOut.of(row) for row in rows]
+        page: Page[MovementOut] = Page(rows=shown, next_after=following)
         write_json(page.model_dump(mode="json"))
         return
     write_table(
@@ -164,3 +168,44 @@ def movements(  # noqa: PLR0913 - the filters of one query
         ],
         right=NUMBERS,
     )
+
+
+@click.command()
+@json_option
+@click.pass_context
+@told
+def verify(ctx: click.Context, *, as_json: bool) -> None:
+    """Recompute the journal's chain, all balances and holds; status 1 when anything is wrong.
+
+    The end of a sound journal is kept as an anchor in state_dir, outside the database, and compared
+    the next time. Nothing is ever repaired.
+    """
+    settings = settings_of(ctx)
+    anchors = settings.state_dir / ANCHORS_FILE
+    with opened_site(settings) as site:
+        known = anchors if anchors.exists() else None
+        report = site.store.read_sync(lambda tx: audit.verify(tx, anchors=known))
+        if report.ok:
+            _anchor(anchors, audit.Head(report.head_id, report.head_hash), site.now())
+    if as_json:
+        write_json({**dataclasses.asdict(report), "ok": report.ok})
+    else:
+        click.echo(
+            f"{report.movements} movements, {report.balances} balances, {report.reservations} holds"
+            f" and {report.anchors} anchors compared; head {report.head_id} {report.head_hash}"
+        )
+    if not report.ok:
+        lines = "\n".join(f"{each.subject}: {each.text}" for each in report.findings)
+        raise Failure(
+            f"{report.findings_total} findings; the first row that fails comes first\n{lines}",
+            "stop the daemon, keep a copy of the database, compare it with a backup",
+        )
+
+
+def _anchor(file: Path, end: audit.Head, at: datetime) -> None:
+    """Keep the end of the journal; a reader who may not write there is told so."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        audit.write_anchor(file, end, at)
+    except OSError as error:
+        click.echo(f"Warning: no anchor was kept in {file}: {error.strerror}", err=True)

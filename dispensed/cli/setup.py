@@ -141,13 +141,14 @@ def items() -> None:
 @told
 def import_items(ctx: click.Context, file: Path, *, as_json: bool) -> None:
     """Take every item of the formulary FILE (CSV), or none of it."""
-    from dispensed.services import catalog  # noqa: PLC0415
+    from dispensed.services import catalog, places  # noqa: PLC0415
 
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise Failure(f"{file} cannot be read: {error}", "save it as UTF-8 text") from error
     with opened_site(settings_of(ctx)) as site:
+        asyncio.run(places.ensure_places(site))
         count = asyncio.run(catalog.import_formulary(site, text, ACTOR))
     if as_json:
         write_json({"items": count})

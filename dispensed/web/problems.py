@@ -57,7 +57,6 @@ STATUS: Mapping[str, tuple[int, str]] = {
     "invalid": (422, _AGAIN),
     "bad_quantity": (422, "write a plain decimal with at most three decimals, such as 12.5"),
     "bad_catalog_entry": (422, _AGAIN),
-    "bad_code": (422, "scan the package again, or type what is printed on it"),
     "bad_gs1": (422, "scan the package again, or type what is printed on it"),
     "bad_gtin": (422, "scan the package again, or type what is printed on it"),
     "bad_ndc": (422, "write the NDC with its dashes, as printed on the package"),
@@ -65,6 +64,10 @@ STATUS: Mapping[str, tuple[int, str]] = {
     "bad_plan": (422, _AGAIN),
     "bad_weighing": (422, _AGAIN),
     "illegal_movement": (422, _AGAIN),
+    "bad_movement": (422, _AGAIN),
+    "not_a_fact": (422, _AGAIN),
+    "unknown_ndc_layout": (422, "write the NDC with its dashes, as printed on the package"),
+    "unknown_protocol": (422, "run `dispensed config check`"),
     "unbookable": (422, "see the inbox; the message is kept"),
     "bad_store_url": (500, "correct database.url"),
     "bad_config": (500, "run `dispensed config check`"),
@@ -72,16 +75,40 @@ STATUS: Mapping[str, tuple[int, str]] = {
     "not_found": (404, "check the name"),
     "device_unknown": (404, "see /api/v1/devices for the configured devices"),
     "job_unknown": (404, "see /api/v1/jobs for the jobs"),
+    "item_not_found": (404, "see /api/v1/items?query=... for the catalogue"),
+    "lot_not_found": (404, "see /api/v1/lots?item=... for the lots in stock"),
+    "location_not_found": (404, "check the name of the place"),
+    "dispense_not_found": (404, "see /api/v1/dispenses"),
+    "message_not_found": (404, "check the number"),
+    "reservation_not_found": (404, "check the number"),
+    "movement_not_found": (404, "see /api/v1/movements"),
+    "claim_not_found": (404, "check the number"),
     # the present state forbids it
     "conflict": (409, _LOOK),
     "insufficient_stock": (409, "see /api/v1/stock?item=... for what is available, and where"),
+    "not_enough_stock": (409, "see /api/v1/stock?item=... for what is available, and where"),
+    "blocked_place": (409, "choose another place"),
+    "request_reused": (409, "use a new request id for a new request"),
+    "order_exists": (409, "see /api/v1/dispenses for the order"),
+    "reservation_closed": (409, _LOOK),
+    "already_reversed": (409, "see /api/v1/movements for its reversal"),
+    "not_reversible": (409, _LOOK),
+    "item_conflict": (409, "see /api/v1/items/... for the item as it is known"),
+    "expiry_conflict": (409, "read the package again; see /api/v1/lots for the known expiry"),
+    "lot_recalled": (409, "see /api/v1/recalls; the lot stays blocked while the recall is open"),
+    "location_conflict": (409, _LOOK),
+    "discrepancy_closed": (409, _LOOK),
+    "proposal_decided": (409, _LOOK),
+    "recall_exists": (409, "see /api/v1/recalls for the open case"),
+    "recall_closed": (409, _LOOK),
+    "token_exists": (409, "choose another name"),
+    "unverified": (409, "verify the fill first"),
     "blocked_lot": (409, "see /api/v1/lots for the state and expiry of the lot"),
     "already_settled": (409, _LOOK),
     "illegal_transition": (409, _LOOK),
     "count_differs": (409, "count again; a count that differs from the order is never verified"),
     "weight_missing": (409, "weigh the fill, then verify it"),
     "label_in_doubt": (409, "look at the printer; print again with a reason, if none came out"),
-    "not_enough": (409, "see /api/v1/stock?item=... for what is available, and where"),
     # who asks
     "unauthenticated": (
         401,
@@ -97,7 +124,8 @@ STATUS: Mapping[str, tuple[int, str]] = {
     "store_read_only": (503, "free or repair the storage, then restart the daemon"),
     "store_unavailable": (503, _WAIT),
     "store_closed": (503, _WAIT),
-    "outcome_unknown": (503, "send the same request again, with the same request id"),
+    "store_outcome_unknown": (503, "send the same request again, with the same request id"),
+    "cannot_listen": (500, "stop the other program, or choose another http.port"),
     "schema_outdated": (503, "run `dispensed db upgrade`"),
     "job_failed": (500, "see /api/v1/jobs for its result"),
     "invariant_broken": (500, _REPORT),
@@ -124,6 +152,14 @@ def problem(code: str, detail: str, *, status: int | None = None) -> JSONRespons
     )
 
 
+def listed_code(error: Exception) -> str:
+    """Return the code of an error; that of the nearest branch when its own is not in the table."""
+    for each in type(error).__mro__:
+        if issubclass(each, DispensedError) and each.code in STATUS:
+            return each.code
+    return DispensedError.code
+
+
 def install(app: FastAPI) -> None:
     """Let every error of `app` leave as a problem document."""
     app.add_exception_handler(DispensedError, _refused)
@@ -133,7 +169,7 @@ def install(app: FastAPI) -> None:
 
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:
-    code = error.code if isinstance(error, DispensedError) else "error"
+    code = listed_code(error)
     answer = problem(code, str(error))
     if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning(

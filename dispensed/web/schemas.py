@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dispensed.ledger.read import LotRow, MovementRow, StockRow
 from dispensed.ledger.receipts import ReceiptRow
-from dispensed.model.catalog import ID_LENGTH_MAX, Item, Schedule, Storage
+from dispensed.model.catalog import ID_LENGTH_MAX, Item, Location, Schedule, Storage
 from dispensed.model.planning import PolicyKind, ReorderPolicy
 from dispensed.model.quantity import Quantity, Unit, format_milli
 
@@ -279,6 +279,31 @@ class MovementOut(Out):
             inbox_id=row.inbox_id,
             reverses=row.reverses,
             hash=row.hash,
+        )
+
+
+class LocationIn(In):
+    """A shelf or bin."""
+
+    location_id: Identifier
+
+
+class LocationOut(Out):
+    """A place of the pharmacy or an external account."""
+
+    location_id: str
+    kind: str
+    parent: str | None
+    device: str | None
+
+    @classmethod
+    def of(cls, place: Location) -> Self:
+        """Shape one place."""
+        return cls(
+            location_id=place.location_id,
+            kind=place.kind,
+            parent=place.parent,
+            device=place.device,
         )
 
 

@@ -5,13 +5,15 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from dispensed.ledger import receipts
-from dispensed.services import receiving, stock
+from dispensed.services import places, receiving, stock
 from dispensed.services.receiving import Receive
 from dispensed.services.stock import Transfer
 from dispensed.web.auth import Caller
 from dispensed.web.context import WebContext
 from dispensed.web.requests import ID_MAX, After, Filter, IdempotencyKey, Limit, one_request_id
 from dispensed.web.schemas import (
+    LocationIn,
+    LocationOut,
     LotOut,
     LotStateIn,
     MovedOut,
@@ -78,6 +80,19 @@ async def movements(  # noqa: PLR0913 - the filters of one query
     )
     following = rows[-1].id if len(rows) == limit else None
     return Page(rows=[MovementOut.of(row) for row in rows], next_after=following)
+
+
+@router.get("/locations")
+async def list_locations(web: WebContext) -> Page[LocationOut]:
+    """Every place of the pharmacy and every external account."""
+    rows = await places.places(web.site)
+    return Page(rows=[LocationOut.of(row) for row in rows])
+
+
+@router.post("/locations", status_code=201)
+async def add_bin(web: WebContext, caller: Caller, body: LocationIn) -> LocationOut:
+    """Add a shelf or bin; adding a known one changes nothing."""
+    return LocationOut.of(await places.add_bin(web.site, body.location_id, caller.name))
 
 
 @router.post("/transfers", status_code=201)

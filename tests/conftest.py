@@ -1,0 +1,91 @@
+"""Fixtures for all tests: migrated databases on SQLite and PostgreSQL, and a store on them."""
+
+import asyncio
+import inspect
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from sqlalchemy import make_url
+
+from dispensed.ledger.engine import Store, upgrade
+from tests.pg import PostgresServer, running_server
+
+settings.register_profile("dispensed", deadline=None)
+settings.register_profile("nightly", deadline=None, max_examples=10_000)
+settings.load_profile(os.environ.get("DISPENSED_HYPOTHESIS", "dispensed"))
+
+DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+
+
+@pytest.fixture(scope="session")
+def pg_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server of this test process."""
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def pg_template(pg_server: PostgresServer) -> Iterator[str]:
+    """The name of a migrated database to copy."""
+    url = pg_server.create()
+    upgrade(url)
+    yield str(make_url(url).database)
+    pg_server.drop(url)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file to copy."""
+    file = tmp_path_factory.mktemp("ledger") / "template.db"
+    upgrade(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """The URL of a fresh migrated SQLite ledger."""
+    file = tmp_path / "ledger.db"
+    shutil.copyfile(sqlite_template, file)
+    return f"sqlite:///{file}"
+
+
+@pytest.fixture
+def pg_url(pg_server: PostgresServer, pg_template: str) -> Iterator[str]:
+    """The URL of a fresh migrated PostgreSQL ledger."""
+    url = pg_server.create(pg_template)
+    yield url
+    pg_server.drop(url)
+
+
+@pytest.fixture(params=DATABASES)
+def ledger_url(request: pytest.FixtureRequest) -> str:
+    """The URL of a fresh migrated ledger, on each kind of database in turn."""
+    name = "sqlite_url" if request.param == "sqlite" else "pg_url"
+    return str(request.getfixturevalue(name))
+
+
+@pytest.fixture
+def store(ledger_url: str) -> Iterator[Store]:
+    """An open store on a fresh ledger, on each kind of database in turn."""
+    with Store.open(ledger_url) as opened:
+        yield opened
+
+
+@pytest.fixture(autouse=True)
+def _tasks_end(request: pytest.FixtureRequest) -> None:
+    """Fail an asynchronous test that leaves a task behind."""
+    if isinstance(request.node, pytest.Function) and inspect.iscoroutinefunction(request.function):
+        request.getfixturevalue("no_task_is_left")
+
+
+@pytest.fixture
+async def no_task_is_left() -> AsyncIterator[None]:
+    """Compare the tasks before and after an asynchronous test."""
+    before = asyncio.all_tasks()
+    yield
+    left = [task.get_name() for task in asyncio.all_tasks() - before if not task.done()]
+    assert not left, f"left behind: {left}"

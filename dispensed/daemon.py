@@ -334,6 +334,7 @@ def _server(app: FastAPI) -> _Server:
             lifespan="off",
             ws="none",
             log_config=None,
+            log_level="warning",
             access_log=False,
             server_header=False,
             limit_concurrency=CONNECTIONS_MAX,

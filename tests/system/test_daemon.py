@@ -4,28 +4,39 @@ import asyncio
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from dispensed import daemon
 from dispensed.clock import SystemClock
 from dispensed.daemon import CannotListen
+from dispensed.devices.fleet import Fleet
 from dispensed.devices.supervisor import Pace
+from dispensed.errors import DeviceProblem
 from dispensed.ledger import tokens
-from dispensed.ledger.engine import Store, upgrade
+from dispensed.ledger.engine import Store, StoreReadOnly, upgrade
 from dispensed.ledger.schema import SchemaOutdated
 from dispensed.ledger.stamp import Stamp
+from dispensed.services import inbox
+from dispensed.services.changes import Changes
+from dispensed.services.site import Site
 from dispensed.settings import DeviceSettings, Settings
+from drivers.base import DeviceUnavailable, RawMessage
 from simulators.stage import Stage, stage
 
 QUICK = Pace(first_s=0.02, most_s=0.05)
 LIMIT_S = 30.0
+UTC_ZONE = ZoneInfo("UTC")
 PROTOCOLS = {"scale1": "mtsics", "counter1": "packml", "robot1": "wwks2", "printer1": "zpl"}
 
 
@@ -63,6 +74,16 @@ def settings_for(folder: Path, devices: dict[str, DeviceSettings] | None = None)
             "devices": {name: each.model_dump() for name, each in (devices or {}).items()},
         }
     )
+
+
+def bare_site(store: Store) -> Site:
+    clock = SystemClock()
+    fleet = Fleet({}, clock=clock, sink_for=lambda _name: nowhere, on_link=lambda _link: None)
+    return Site(store=store, clock=clock, zone=UTC_ZONE, machines=fleet, changes=Changes())
+
+
+async def nowhere(message: RawMessage) -> None:
+    del message
 
 
 def token_of(settings: Settings) -> str:
@@ -199,3 +220,81 @@ async def test_nothing_is_left_running_after_a_stop(tmp_path: Path) -> None:
     assert len(asyncio.all_tasks()) == 1
     after = {thread.name for thread in threading.enumerate()} - before
     assert not [name for name in after if not name.startswith("asyncio_")]
+
+
+async def test_a_message_waits_while_the_ledger_takes_no_writes_and_is_then_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon, "SINK_RETRY_S", 0.0)
+    message = RawMessage("key1", "count", b"7")
+    met: list[str] = []
+
+    async def deliver(site: Site, device: str, each: RawMessage) -> None:
+        del site
+        met.append(f"{device} {each.key}")
+        if len(met) < 3:
+            raise StoreReadOnly("the storage failed: disk full")
+
+    async def apply_pending(site: Site) -> int:
+        del site
+        met.append("pending applied")
+        return 1
+
+    monkeypatch.setattr(inbox, "deliver", deliver)
+    monkeypatch.setattr(inbox, "apply_pending", apply_pending)
+    with Store.open(settings_for(tmp_path).database.url) as store, capture_logs() as logs:
+        await daemon._store_message(bare_site(store), "counter1", message)
+    assert met == ["counter1 key1"] * 3 + ["pending applied"]
+    assert [each["event"] for each in logs] == ["message.held", "message.taken"]
+
+
+async def test_a_message_for_a_closed_ledger_is_refused_to_its_driver(tmp_path: Path) -> None:
+    store = Store.open(settings_for(tmp_path).database.url)
+    store.close()
+    with pytest.raises(DeviceUnavailable, match="the ledger is closed"):
+        await daemon._store_message(bare_site(store), "counter1", RawMessage("k", "count", b"7"))
+
+
+async def test_a_cabinet_that_comes_back_is_compared_with_the_book_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[str] = []
+    twice = asyncio.Event()
+
+    async def reconcile(site: Site, device: str) -> None:
+        del site
+        compared.append(device)
+        if len(compared) == 2:
+            twice.set()
+        raise DeviceProblem("device robot1: gone again")
+
+    monkeypatch.setattr(daemon, "reconcile", reconcile)
+    async with stage(folder=tmp_path, controls=False) as here:
+        robot = {"robot1": devices_of(here)["robot1"]}
+        async with running(settings_for(tmp_path, robot)) as site:
+            await site.until("robot1", "up")
+            here.wires["robot1"].faults.switch("cut", on=True, times=1)
+            async with asyncio.timeout(LIMIT_S):
+                await twice.wait()
+    assert compared == ["robot1", "robot1"]
+
+
+def test_the_process_starts_verifies_its_ledger_and_ends_with_status_0(tmp_path: Path) -> None:
+    config = tmp_path / "dispensed.toml"
+    config.write_text(
+        f'state_dir = "{tmp_path}"\n[database]\nurl = "sqlite:///{tmp_path}/ledger.db"\n'
+        '[http]\nport = 0\n[jobs]\nverify = "* * * * * *"\n'
+    )
+    base = [sys.executable, "-m", "dispensed", "--config", str(config)]
+    subprocess.run([*base, "db", "upgrade"], check=True, capture_output=True, timeout=LIMIT_S)
+    verified: list[str] = []
+    with subprocess.Popen(
+        [*base, "run"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if '"job": "verify"' in line:
+                verified.append(line)
+                process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=10) == 0
+    assert '"event": "job.finished"' in verified[0]

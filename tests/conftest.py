@@ -87,5 +87,6 @@ async def no_task_is_left() -> AsyncIterator[None]:
     """Compare the tasks before and after an asynchronous test."""
     before = asyncio.all_tasks()
     yield
-    left = [task.get_name() for task in asyncio.all_tasks() - before if not task.done()]
+    mine = {asyncio.current_task()}
+    left = [task.get_name() for task in asyncio.all_tasks() - before - mine if not task.done()]
     assert not left, f"left behind: {left}"

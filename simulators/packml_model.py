@@ -5,6 +5,7 @@ counter falls short, jams and miscounts is made up. Its nodes are in `simulators
 """
 
 import random
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -22,12 +23,13 @@ JOB_FAULTS = (
 )
 """Faults that happen once in a job, at a piece chosen when the job starts."""
 CONDITIONS = (
-    "slow",  # a tenth of the speed
+    "slow_feed",  # pieces fall at a tenth of the speed
     "no_start",  # answers Good to Start and does nothing
 )
 TARGET = "TargetCount"
 """The name of the parameter that takes the number of pieces."""
 ENDLESS = -1
+JOBS_REMEMBERED = 10_000
 SLOW_FACTOR = 10
 _SECONDS: Mapping[State, float] = {
     State.RESETTING: 0.5,
@@ -113,6 +115,8 @@ class CounterModel:
         self.processed = Total()
         self.defective = Total()
         self.parameters: tuple[Descriptor, ...] = ()
+        self.fallen: OrderedDict[str, int] = OrderedDict()
+        """Pieces that really fell, by the names of the job's parameters: the truth, for tests."""
         self.starved = False
 
     # ------------------------------------------------------------ control
@@ -223,7 +227,7 @@ class CounterModel:
         self._timer = self._piece_time() if state is State.EXECUTE else _SECONDS.get(state)
 
     def _piece_time(self) -> float:
-        return (SLOW_FACTOR if self._faults.active("slow") else 1) / self._rate
+        return (SLOW_FACTOR if self._faults.active("slow_feed") else 1) / self._rate
 
     def _due(self, fault: str) -> bool:
         """Whether a fault planned for this job happens at this piece; it happens once."""
@@ -262,7 +266,12 @@ class CounterModel:
             return
         self.processed = self.processed.one_more()
         self._done += 1
-        self._dispensed += 0 if ghost else 1
+        if not ghost:
+            self._dispensed += 1
+            job = " ".join(item.name for item in self.parameters)
+            self.fallen[job] = self.fallen.get(job, 0) + 1
+            if len(self.fallen) > JOBS_REMEMBERED:
+                self.fallen.popitem(last=False)
 
 
 def _whole(name: str, value: str, *, least: int) -> int:

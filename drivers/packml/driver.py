@@ -77,6 +77,7 @@ class _Progress:
     before: Counts
     last: Counts = field(init=False)
     reset_seen: bool = False
+    acc_reset_seen: bool = False
     echoed: bool = False
     ran: bool = False
 
@@ -84,10 +85,7 @@ class _Progress:
         self.last = self.before
 
     def see(self, now: Snapshot, marker: str) -> None:
-        """Note a reading.
-
-        Raises Disagreement (moved UNKNOWN) when AccCount goes back or another job runs.
-        """
+        """Note a reading; raises Disagreement (moved UNKNOWN) when another job runs."""
         for earlier, later in (
             (self.last.processed, now.counts.processed),
             (self.last.defective, now.counts.defective),
@@ -95,11 +93,7 @@ class _Progress:
             if earlier is None or later is None:
                 continue
             self.reset_seen |= later.count < earlier.count
-            if later.acc < earlier.acc:
-                raise Disagreement(
-                    f"job {self.job.job_id}: AccCount went back from {earlier.acc} to {later.acc}",
-                    moved=Moved.UNKNOWN,
-                )
+            self.acc_reset_seen |= later.acc < earlier.acc
         self.last = now.counts
         self.ran |= now.state not in _RESET
         shown = _token(now, marker)
@@ -309,27 +303,35 @@ class PackmlDriver:
                     f" {now.state.name}",
                     moved=Moved.UNKNOWN,
                 )
+        return await self._deliver(self._work_out(progress, end))
+
+    def _work_out(self, progress: _Progress, end: State) -> CountRecord:
+        """Return the result of a job; raises Disagreement (moved UNKNOWN) when there is none.
+
+        A count that falls short although the machine says that it reached its target is none: the
+        counts were reset unseen, or the job was cut short by hand.
+        """
+        job = progress.job
+        if progress.acc_reset_seen:
+            raise Disagreement(
+                f"{self._name}: job {job.job_id}: AccCount went back during the job",
+                moved=Moved.UNKNOWN,
+            )
+        inclusive = self._options.processed_includes_defective
         result = result_of(
-            progress.job,
+            job,
             progress.before,
             progress.last,
             reset_seen=progress.reset_seen,
-            inclusive=self._options.processed_includes_defective,
+            inclusive=inclusive,
         )
-        record = CountRecord(progress.job, result, end, progress.before, progress.last)
-        self._check_complete(record)
-        return await self._deliver(record)
-
-    def _check_complete(self, record: CountRecord) -> None:
-        """Refuse a count that falls short although the machine says that it reached its target."""
-        inclusive = self._options.processed_includes_defective
-        done = record.result.counted + (record.result.defective if inclusive else 0)
-        if record.state is State.COMPLETE and done < record.job.pieces:
+        done = result.counted + (result.defective if inclusive else 0)
+        if end is State.COMPLETE and done < job.pieces:
             raise Disagreement(
-                f"{self._name}: job {record.job.job_id}: Complete after {done} of"
-                f" {record.job.pieces} pieces; the counts were reset or the job was cut short",
+                f"{self._name}: job {job.job_id}: Complete after {done} of {job.pieces} pieces",
                 moved=Moved.UNKNOWN,
             )
+        return CountRecord(job, result, end, progress.before, progress.last)
 
     async def _deliver(self, record: CountRecord) -> CountResult:
         await self._sink(count_message(record))

@@ -4,10 +4,13 @@ Building an OPC UA server takes seconds, so one serves many tests: `reset` makes
 """
 
 import asyncio
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from simulators.packml import serve
 from simulators.packml_model import CounterModel
@@ -66,6 +69,20 @@ class Stand:
             line.switch(self.wire, on=True)
 
         self.do(renew)
+        self._await_line()
+
+    def _await_line(self) -> None:
+        """Wait until the port is open again after a cut."""
+        parts = urlsplit(self.address)
+        end = time.monotonic() + STOP_TIMEOUT_S
+        while True:
+            try:
+                socket.create_connection((parts.hostname or "", parts.port or 0)).close()
+            except ConnectionRefusedError:
+                assert time.monotonic() < end
+                threading.Event().wait(0.01)
+            else:
+                return
 
     def fault(self, name: str, *, on: bool = True, times: int | None = None) -> None:
         owner = self.wire if name in self.wire.faults.names else self.model

@@ -230,7 +230,9 @@ class _Pump:
                 known.waiting -= len(piece.data)
                 if piece.data:
                     known.line.write(piece.data)
-                if piece.close:
+                if piece.close and piece.data:  # a hang-up at once would take the bytes with it
+                    known.queue.appendleft((now + TICK_S, Piece(b"", close=True)))
+                elif piece.close:
                     self.hang_up(session)
                     break
             if known.queue:

@@ -189,6 +189,14 @@ def waiting(tx: Tx, limit: int, skip: Collection[int]) -> tuple[DispenseRow, ...
     return _rows(tx, query.order_by(dispense.c.priority.desc(), dispense.c.id).limit(limit))
 
 
+def devices_in_doubt(tx: Tx) -> frozenset[str]:
+    """Return the devices at which a dispense is in doubt."""
+    query = select(dispense.c.device_id).where(
+        dispense.c.state == DispenseState.IN_DOUBT.value, dispense.c.device_id.is_not(None)
+    )
+    return frozenset(tx.scalars(query))
+
+
 _SELECT = select(dispense, item.c.name, item.c.unit).join(
     item, item.c.item_id == dispense.c.item_id
 )

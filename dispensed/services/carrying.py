@@ -10,6 +10,7 @@ from functools import partial
 
 import structlog
 
+from dispensed.errors import DeviceProblem
 from dispensed.ledger import catalog, dispenses, inbox, picking, post
 from dispensed.ledger.dispenses import DispenseRow
 from dispensed.ledger.engine import Tx
@@ -109,7 +110,7 @@ async def _execute(site: Site, work: Commanded) -> None:
         else:
             for hold in work.holds:
                 await _count(site, work, hold)
-    except DriverError as error:
+    except (DriverError, DeviceProblem) as error:
         log.warning("dispense.failed", dispense_id=work.dispense_id, reason=str(error))
         await site.store.write(
             partial(_failed, site=site, dispense_id=work.dispense_id, error=error)
@@ -184,8 +185,9 @@ def conclude(tx: Tx, site: Site, dispense_id: int) -> None:
     )
 
 
-def _failed(tx: Tx, *, site: Site, dispense_id: int, error: DriverError) -> None:
-    if error.moved is Moved.NO:
+def _failed(tx: Tx, *, site: Site, dispense_id: int, error: DriverError | DeviceProblem) -> None:
+    """Settle a command that failed; a DeviceProblem means that nothing was sent."""
+    if isinstance(error, DeviceProblem) or error.moved is Moved.NO:
         conclude(tx, site, dispense_id)
         dispenses.update_fields(tx, dispense_id, site.stamp(RUNNER), note=str(error))
     else:

@@ -380,12 +380,13 @@ async def release(
 
 
 _PRINTED = ("accepted", "printed", "taken")
+_DOUBTFUL = ("sent", "unknown")
 
 
 async def _print_labels(
     site: Site, row: DispenseRow, item: Item, actor: str, reprint: str | None
 ) -> None:
-    if row.label_proof is not None and not reprint:
+    if (row.label_proof or "").startswith(_DOUBTFUL) and not reprint:
         raise LabelInDoubt(
             f"dispense {row.id}: a label may have come out ({row.label_proof}); look at the printer"
             " and release again with a reason for a reprint"
@@ -393,13 +394,15 @@ async def _print_labels(
     printer = site.machines.printer()
     number = int((row.label_proof or ":0").rpartition(":")[2]) + 1
     stamp = site.stamp(actor, reprint or "")
-    await site.store.write(
-        lambda tx: dispenses.update_fields(tx, row.id, stamp, label_proof=f"sent:{number}")
-    )
+
+    def claim(tx: Tx) -> None:
+        if dispenses.get(tx, row.id).label_proof != row.label_proof:
+            raise Conflict(f"dispense {row.id}: somebody else is printing its label now")
+        dispenses.update_fields(tx, row.id, stamp, label_proof=f"sent:{number}")
+
+    await site.store.write(claim)
     proof = await _print(site, printer, row, item, number, stamp)
-    await site.store.write(
-        lambda tx: dispenses.update_fields(tx, row.id, stamp, label_proof=f"{proof}:{number}")
-    )
+    await site.store.write(partial(_note_label, row=row, proof=f"{proof}:{number}", stamp=stamp))
 
 
 async def _print(

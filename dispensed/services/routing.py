@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import ClassVar
 
 from dispensed.errors import Conflict
-from dispensed.ledger import picking
+from dispensed.ledger import dispenses, picking
 from dispensed.ledger.engine import Tx
 from dispensed.ledger.picking import PickRow
 from dispensed.model.catalog import Item, LocationKind
@@ -55,7 +55,7 @@ def plan(tx: Tx, machines: Machines, item: Item, milli: int, *, asked: str, on_d
     routes = list(Route) if asked == ANY_ROUTE else [Route(asked)]
     plans: list[tuple[date, int, Plan]] = []
     for rank, route in enumerate(routes):
-        for device in _devices(machines, route):
+        for device in _devices(tx, machines, route):
             found = _try_route(rows, machines, item, milli, route, device)
             if found is not None:
                 plans.append((_first_expiry(found, rows), rank, found))
@@ -70,10 +70,20 @@ def plan(tx: Tx, machines: Machines, item: Item, milli: int, *, asked: str, on_d
     return min(plans, key=lambda entry: entry[:2])[2]
 
 
-def _devices(machines: Machines, route: Route) -> list[str | None]:
+def _devices(tx: Tx, machines: Machines, route: Route) -> list[str | None]:
+    """Return the devices of a route that may be commanded now.
+
+    A counter with a job in doubt is left alone: another job would wipe out what it can still tell,
+    and pieces of the first may lie in its chute.
+    """
     if route is Route.HAND:
         return [None]
-    return [name for name in machines.device_names(route.value) if machines.is_up(name)]
+    doubtful = dispenses.devices_in_doubt(tx) if route is Route.COUNTER else frozenset()
+    return [
+        name
+        for name in machines.device_names(route.value)
+        if machines.is_up(name) and name not in doubtful
+    ]
 
 
 def _try_route(

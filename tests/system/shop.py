@@ -65,7 +65,9 @@ class Shop:
                 while not all(self.fleet.is_up(name) for name in OPTIONS):
                     await listener.next()
 
-    async def open_stock(self, item_id: str, lot: str, expiry: date, *, where: str, packs: int) -> None:
+    async def open_stock(
+        self, item_id: str, lot: str, expiry: date, *, where: str, packs: int
+    ) -> None:
         """Book opening stock and put it where the book says."""
         item = await catalog.item(self.site, item_id)
         quantity = item.pack_milli * packs

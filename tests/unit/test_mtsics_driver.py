@@ -1,8 +1,10 @@
 """The MT-SICS driver where a line must be played note by note."""
 
 import asyncio
+import tomllib
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -461,6 +463,15 @@ async def test_an_inbox_that_does_not_take_garbage_in_time_is_an_error(
 
 
 # ---------------------------------------------------------------- options
+
+
+def test_the_example_profile_shows_every_default() -> None:
+    profile = Path(__file__).parents[2] / "config" / "devices" / "mtsics.toml"
+    table = tomllib.loads(profile.read_text())["devices"]["scale-1"]
+    assert parse_options(table["options"]) == Options()
+    assert set(Options.__slots__) - set(table["options"]) == {"plausible_min", "plausible_max"}
+    spec = DeviceSpec("scale-1", table["address"], table["options"])
+    MtsicsDriver(spec, Inbox().put)
 
 
 def test_no_options_are_the_defaults() -> None:

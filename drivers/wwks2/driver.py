@@ -43,7 +43,7 @@ from drivers.wwks2.codec import (
     unreadable,
 )
 from drivers.wwks2.inputs import answered, asked, asked_packs
-from drivers.wwks2.link import Link, NotProcessed, Reply
+from drivers.wwks2.link import Link, NotProcessed, Reply, checked
 from drivers.wwks2.options import parse_options
 from drivers.wwks2.orders import FINISHED_STATES, Ending, OpenOrder, Orders
 from drivers.wwks2.stream import Frame
@@ -110,13 +110,10 @@ class Wwks2Driver:
             raise
         finally:
             self._link.forget(hello)
-        answer = reply.result()
-        if isinstance(answer, DriverError):
-            answer.moved = Moved.NO
-            raise answer
-        if not isinstance(answer, wire.HelloResponse) or answer.subscriber.id <= 0:
+        subscriber = checked(reply.result(), wire.HelloResponse).subscriber
+        if subscriber.id <= 0:
             raise ProtocolError(f"{self._name}: a HelloResponse without a subscriber id")
-        return answer.subscriber
+        return subscriber
 
     async def watch(self) -> None:
         """Read, keep alive and answer inputs until the link is lost; asks for open orders first."""
@@ -172,14 +169,13 @@ class Wwks2Driver:
             await asyncio.sleep(self._options.keepalive_interval_s)
 
     async def _probe(self, asking: str) -> None:
-        request: wire.Message = (
-            wire.StatusRequest(*self._address())
-            if asking == "Status"
-            else wire.KeepAliveRequest(*self._address())
-        )
-        answer = await self._link.ask(request, timeout_s=self._options.request_timeout_s)
-        if isinstance(answer, wire.StatusResponse):
-            self.status = answer
+        timeout_s = self._options.request_timeout_s
+        if asking == "Status":
+            status = wire.StatusRequest(*self._address())
+            self.status = await self._link.ask(status, wire.StatusResponse, timeout_s)
+        else:
+            alive = wire.KeepAliveRequest(*self._address())
+            await self._link.ask(alive, wire.KeepAliveResponse, timeout_s)
 
     async def _recover(self, recovered: "asyncio.Future[DriverError | None]") -> None:
         """Ask what became of every open order; only then may orders be sent again."""
@@ -187,8 +183,10 @@ class Wwks2Driver:
             try:
                 await self._ask_task(order_id)
             except (Unsupported, ProtocolError) as error:  # asking again would not help
-                self._orders.drop(order_id, error)
-        recovered.set_result(None)
+                error.moved = Moved.UNKNOWN
+                self._orders.doubt(order_id, error)
+        if not recovered.done():
+            recovered.set_result(None)
 
     async def _answer_inputs(self) -> None:
         while True:
@@ -243,14 +241,14 @@ class Wwks2Driver:
         await self._act(message, frame.raw)
 
     def _note_unreadable(self, raw: bytes, error: ProtocolError) -> None:
-        """End an order whose last message contradicts itself: only a person can tell."""
+        """Doubt an order whose message contradicts itself: it is not sent again."""
         try:
             message = decode(raw)
         except ProtocolError:
             return
         if isinstance(message, wire.OutputMessage):
             error.moved = Moved.UNKNOWN
-            self._orders.drop(order_from_wire(message.id), error)
+            self._orders.doubt(order_from_wire(message.id), error)
         self._link.settle(message)
 
     async def _act(self, message: wire.Message, raw: bytes) -> None:
@@ -345,17 +343,14 @@ class Wwks2Driver:
         """Cancel an order; True when the machine says that it is cancelled."""
         forms = requests.cancellation(self._address(), self._address(), order_id)
         answer = await self._ask_either(*forms, first=self._can("TaskCancel"))
-        if not isinstance(answer, wire.TaskCancelResponse | wire.TaskCancelOutputResponse):
-            raise ProtocolError(f"{self._name}: {kind_of(answer)} to a cancellation")
         wire_id = requests.wire_id(order_id)
         return any(each.id == wire_id and each.status == "Cancelled" for each in answer.tasks)
 
     async def inventory(self) -> Snapshot:
         """Return every pack that the machine holds."""
         request = wire.StockInfoRequest(*self._address(), include_article_details=True)
-        answer = await self._link.ask(request, timeout_s=self._options.inventory_timeout_s)
-        if not isinstance(answer, wire.StockInfoResponse):
-            raise ProtocolError(f"{self._name}: {kind_of(answer)} to a StockInfoRequest")
+        timeout_s = self._options.inventory_timeout_s
+        answer = await self._link.ask(request, wire.StockInfoResponse, timeout_s)
         return Snapshot(packs_of(answer.articles))
 
     # ------------------------------------------------------------ helpers
@@ -393,10 +388,6 @@ class Wwks2Driver:
         order_id = entry.order.order_id
         try:
             reply = self._link.expect(request)
-        except DeviceRefused as error:
-            self._orders.drop(order_id, error)
-            raise
-        try:
             await self._link.send(request)
             wait_s = min(_left(until), self._options.request_timeout_s)
             either: set[asyncio.Future[Reply] | asyncio.Future[Ending]] = {reply, entry.ended}
@@ -411,17 +402,8 @@ class Wwks2Driver:
             return
         if not reply.done():
             raise self._timed_out(order_id, "answered")
-        answer = reply.result()
-        if isinstance(answer, DeviceRefused):
-            self._orders.drop(order_id, answer)
-            raise answer
-        if isinstance(answer, DriverError):
-            raise answer
-        if not isinstance(answer, wire.OutputResponse) or answer.details.status != "Queued":
-            status = answer.details.status if isinstance(answer, wire.OutputResponse) else ""
-            refused = DeviceRefused(
-                f"{self._name}: order {order_id} was refused: {status}", reason=status
-            )
+        refused = _refusal(reply.result(), f"{self._name}: order {order_id}")
+        if refused is not None:
             self._orders.drop(order_id, refused)
             raise refused
 
@@ -447,8 +429,6 @@ class Wwks2Driver:
         """Ask for one order; ends it here too when the machine says that it ended."""
         forms = requests.task_info(self._address(), self._address(), order_id)
         answer = await self._ask_either(*forms, first=self._can("TaskInfo"))
-        if not isinstance(answer, wire.TaskInfoResponse | wire.OutputInfoResponse):
-            raise ProtocolError(f"{self._name}: {kind_of(answer)} to a question about an order")
         wire_id = requests.wire_id(order_id)
         found = next((task for task in answer.tasks if task.id == wire_id), None)
         if found is None:
@@ -464,13 +444,13 @@ class Wwks2Driver:
 
     async def _ask_either(
         self, classic: wire.Message, modern: wire.Message, *, first: bool
-    ) -> wire.Message:
+    ) -> wire.TaskMessage:
         """Ask in the announced form, in the other one when the machine does not process that."""
         timeout_s = self._options.request_timeout_s
         forms = (classic, modern) if first else (modern, classic)
         for request in forms:
             try:
-                return await self._link.ask(request, timeout_s=timeout_s)
+                return await self._link.ask(request, wire.TaskMessage, timeout_s)
             except NotProcessed as error:
                 if error.reason == "TooManyRequests":
                     raise
@@ -478,14 +458,22 @@ class Wwks2Driver:
         raise Unsupported(f"{self._name}: the machine processes no {names}", moved=Moved.UNKNOWN)
 
 
+def _refusal(answer: Reply, about: str) -> DeviceRefused | None:
+    """Return why an order was refused; raises what came in place of a response."""
+    if isinstance(answer, DeviceRefused):
+        return answer
+    if isinstance(answer, DriverError):
+        raise answer
+    status = answer.details.status if isinstance(answer, wire.OutputResponse) else ""
+    if status == "Queued":
+        return None
+    return DeviceRefused(f"{about} was refused: {status or 'no status'}", reason=status)
+
+
 def _left(until: float) -> float:
     return max(0.0, until - asyncio.get_running_loop().time())
 
 
 def _first_of(group: BaseExceptionGroup[DriverError]) -> DriverError:
-    first: BaseException = group
-    while isinstance(first, BaseExceptionGroup):
-        first = first.exceptions[0]
-    if not isinstance(first, DriverError):
-        raise TypeError(f"a driver error was expected, not {first!r}")
-    return first
+    first = group.exceptions[0]
+    return _first_of(first) if isinstance(first, BaseExceptionGroup) else first

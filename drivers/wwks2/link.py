@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from drivers.base import DeviceRefused, DeviceTimeout, DriverError, Moved, ProtocolError
 from drivers.transport import LinkLost, Transport
@@ -17,6 +18,19 @@ REQUESTS_MAX = 64
 """Requests that may wait for their reply at once; one more is refused."""
 
 Reply = wire.Message | DriverError
+
+
+_Answer = TypeVar("_Answer", bound=wire.Hello | wire.Addressed)
+
+
+def checked(reply: Reply, wanted: type[_Answer]) -> _Answer:
+    """Return a reply to a request that moves no stock, or raise what came in its place."""
+    if isinstance(reply, wanted):
+        return reply
+    if isinstance(reply, DriverError):
+        reply.moved = Moved.NO
+        raise reply
+    raise ProtocolError(f"{kind_of(reply)} where {wanted.__name__} was expected")
 
 
 class NotProcessed(DeviceRefused):
@@ -75,19 +89,16 @@ class Link:
         """Return the future reply to a request that is about to be sent; forget it when done."""
         if len(self._waiting) >= REQUESTS_MAX:
             raise DeviceRefused(f"{self._name}: {REQUESTS_MAX} requests are waiting", reason="busy")
-        key = (kind_of(request), request.id)
-        if key in self._waiting:
-            raise DeviceRefused(f"{self._name}: {key[0]} {key[1]} is waiting", reason="busy")
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._waiting[key] = reply
+        self._waiting[kind_of(request), request.id] = reply
         return reply
 
     def forget(self, request: wire.Message) -> None:
         """Wait no longer for the reply to a request."""
         self._waiting.pop((kind_of(request), request.id), None)
 
-    async def ask(self, request: wire.Message, *, timeout_s: float) -> wire.Message:
-        """Send a request that moves no stock and return its reply.
+    async def ask(self, request: wire.Message, wanted: type[_Answer], timeout_s: float) -> _Answer:
+        """Send a request that moves no stock and return its reply, which is to be a `wanted`.
 
         Raises NotProcessed, DeviceTimeout, or LinkLost; `moved` is NO in all of them.
         """
@@ -99,15 +110,12 @@ class Link:
         except TimeoutError as error:
             text = f"{self._name}: no answer to {kind_of(request)} within {timeout_s:g} s"
             raise DeviceTimeout(text) from error
-        except DriverError as error:
-            error.moved = Moved.NO
+        except LinkLost as error:
+            error.moved = Moved.NO  # whatever went out moves nothing
             raise
         finally:
             self.forget(request)
-        if isinstance(answer, DriverError):
-            answer.moved = Moved.NO
-            raise answer
-        return answer
+        return checked(answer, wanted)
 
     def settle(self, message: wire.Message) -> None:
         """Give a reply to whom it belongs; others are ignored."""

@@ -15,8 +15,8 @@ from drivers.base import (
     TaskState,
 )
 
-FINISHED_MAX = 256
-"""How many finished orders are remembered, so that repeating one does not output again."""
+REMEMBERED_MAX = 256
+"""How many orders that ended or are doubtful are remembered, so that none is output again."""
 
 Ending = TaskReport | DriverError
 
@@ -44,7 +44,7 @@ class Orders:
     def __init__(self, open_max: int) -> None:
         self._open_max = open_max
         self._open: dict[str, OpenOrder] = {}
-        self._finished: OrderedDict[str, tuple[PickOrder, TaskReport]] = OrderedDict()
+        self._past: OrderedDict[str, tuple[PickOrder, Ending]] = OrderedDict()
 
     def open_ids(self) -> tuple[str, ...]:
         """The ids of all orders whose end is not known, in the order they were sent."""
@@ -55,14 +55,19 @@ class Orders:
         return self._open.get(order_id)
 
     def finished(self, order: PickOrder) -> TaskReport | None:
-        """The report of an order that ended; refuses another order under a known id."""
+        """The report of an order that ended, None for a new or an open one.
+
+        Raises the error of an order that became doubtful; refuses another order under a known id.
+        """
         known = self._open.get(order.order_id)
         if known is not None and known.order != order:
             raise DeviceRefused(f"order {order.order_id} is open with other lines", reason="reused")
-        ordered, report = self._finished.get(order.order_id, (order, None))
+        ordered, ending = self._past.get(order.order_id, (order, None))
         if ordered != order:
             raise DeviceRefused(f"order {order.order_id} ended with other lines", reason="reused")
-        return report
+        if isinstance(ending, DriverError):
+            raise ending
+        return ending
 
     def begin(self, order: PickOrder) -> OpenOrder:
         """Note an order that is about to be sent; refuses one too many."""
@@ -84,25 +89,32 @@ class Orders:
             self.end(TaskReport(reported.order_id, state, packs))
 
     def end(self, report: TaskReport) -> None:
-        """Note the end of an order and tell whoever waits."""
-        entry = self._open.pop(report.order_id, None)
-        if entry is None:
-            return
-        self._finished[report.order_id] = (entry.order, report)
-        if len(self._finished) > FINISHED_MAX:
-            self._finished.popitem(last=False)
-        if not entry.ended.done():
-            entry.ended.set_result(report)
+        """Note the end of an order and tell whoever waits; a doubtful order may end too."""
+        order_id = report.order_id
+        entry = self._open.pop(order_id, None)
+        if entry is not None:
+            self._close(entry, report)
+        elif order_id in self._past:
+            self._past[order_id] = (self._past[order_id][0], report)
+
+    def doubt(self, order_id: str, error: DriverError) -> None:
+        """Note that the end of an order cannot be known here; whoever waits gets the error."""
+        entry = self._open.pop(order_id, None)
+        if entry is not None:
+            self._close(entry, error)
+
+    def _close(self, entry: OpenOrder, ending: Ending) -> None:
+        self._past[entry.order.order_id] = (entry.order, ending)
+        if len(self._past) > REMEMBERED_MAX:
+            self._past.popitem(last=False)
+        entry.ended.set_result(ending)
 
     def drop(self, order_id: str, error: DriverError) -> None:
         """Forget an order that the machine does not have; whoever waits gets the error."""
-        entry = self._open.pop(order_id, None)
-        if entry is not None and not entry.ended.done():
-            entry.ended.set_result(error)
+        self._open.pop(order_id).ended.set_result(error)
 
     def interrupt(self, order_id: str, error: DriverError) -> None:
         """Tell whoever waits that waiting is over; the order stays open."""
         entry = self._open[order_id]
-        if not entry.ended.done():
-            entry.ended.set_result(error)
+        entry.ended.set_result(error)
         entry.ended = asyncio.get_running_loop().create_future()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy import Select, func, select
 
 from dispensed.ledger.engine import Tx
-from dispensed.ledger.tables import chain_head, discrepancy, dispense, inbox, movement
+from dispensed.ledger.tables import IS_NEW, chain_head, discrepancy, dispense, inbox, movement
 from dispensed.model.dispensing import DispenseState
 
 
@@ -40,7 +40,7 @@ def update(tx: Tx, known: Counts) -> Counts:
         .group_by(inbox.c.device_id, inbox.c.kind)
     ):
         messages[device, kind] = messages.get((device, kind), 0) + count
-    waiting = tx.execute(select(func.count()).where(inbox.c.state == "new")).scalar_one()
+    waiting = tx.execute(select(func.count()).where(IS_NEW)).scalar_one()
     states = select(dispense.c.state, func.count()).group_by(dispense.c.state)
     differences = (
         select(discrepancy.c.kind, func.count())
@@ -71,4 +71,4 @@ def unfinished_dispenses(tx: Tx) -> dict[str, int]:
 
 
 def _pairs(tx: Tx, query: Select[str, int]) -> dict[str, int]:
-    return dict(tx.execute(query).tuples().all())
+    return {name: count for name, count in tx.execute(query)}  # noqa: C416 - rows are not tuples

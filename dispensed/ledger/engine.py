@@ -271,7 +271,7 @@ class Store:
         return batch, False
 
     def _do(self, batch: Sequence[_Request]) -> None:
-        """Bring every request to its outcome; one by one when together they lost the transaction."""
+        """Bring every request to its outcome; one by one when together they lost it."""
         try:
             self._attempt(batch)
         except _NoTransaction as gone:

@@ -207,7 +207,7 @@ def break_holds(tx: Connection, move: Move, on_hand: int, stamp: Stamp) -> None:
             t.reservation.c.item_id == move.item_id,
             t.reservation.c.lot == move.lot,
             t.reservation.c.location_id == move.source,
-            t.reservation.c.remaining > 0,
+            t.reservation.c.remaining > t.ZERO,
         )
         .order_by(t.reservation.c.id.desc())
     ).all()

@@ -83,7 +83,7 @@ def last_id(tx: Connection, device_id: str) -> int:
 
 def next_unapplied(tx: Connection, limit: int) -> tuple[InboxRow, ...]:
     """Return the oldest messages that were neither applied, ignored nor found unreadable."""
-    query = select(t.inbox).where(t.inbox.c.state == "new").order_by(t.inbox.c.id).limit(limit)
+    query = select(t.inbox).where(t.IS_NEW).order_by(t.inbox.c.id).limit(limit)
     return tuple(InboxRow(**row._mapping) for row in tx.execute(query))  # noqa: SLF001 - public
 
 

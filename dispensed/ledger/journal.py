@@ -63,7 +63,15 @@ _BALANCE_KEY = (
     & (t.balance.c.location_id == bindparam("b_location"))
 )
 _GET_BALANCE = select(t.balance.c.on_hand, t.balance.c.held).where(_BALANCE_KEY)
-_SET_BALANCE = update(t.balance).where(_BALANCE_KEY)
+_ADD_TO_BALANCE = (
+    update(t.balance)
+    .where(_BALANCE_KEY)
+    .values(
+        on_hand=t.balance.c.on_hand + bindparam("more_on_hand"),
+        held=t.balance.c.held + bindparam("more_held"),
+        recorded_at=bindparam("b_at"),
+    )
+)
 _NEW_BALANCE = insert(t.balance)
 
 
@@ -131,11 +139,8 @@ def held_at(tx: Connection, cell: Cell) -> Held:
 
 def change(tx: Connection, cell: Cell, stamp: Stamp, *, on_hand: int = 0, held: int = 0) -> None:
     """Add to a balance; both numbers change in one statement."""
-    key = _bind(cell)
-    found = tx.execute(_GET_BALANCE, key).one_or_none()
-    if found is not None:
-        values = {"on_hand": found.on_hand + on_hand, "held": found.held + held}
-        tx.execute(_SET_BALANCE, {**key, **values, "recorded_at": stamp.at})
+    more = {"more_on_hand": on_hand, "more_held": held, "b_at": stamp.at}
+    if tx.execute(_ADD_TO_BALANCE, {**_bind(cell), **more}).rowcount:
         return
     tx.execute(
         _NEW_BALANCE,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, union_all, update
 
 from dispensed.errors import Conflict, Invalid, NotFound
 from dispensed.ledger import journal
@@ -50,6 +50,22 @@ __all__ = [
     "release",
     "reserve",
 ]
+
+
+_USED = union_all(
+    select(t.movement.c.id).where(t.movement.c.request_id == bindparam("b_request")),
+    select(t.unbooked.c.id).where(t.unbooked.c.request_id == bindparam("b_request")),
+)
+_OPEN_CLAIMS = (
+    select(t.unbooked.c.id, t.unbooked.c.target, t.unbooked.c.remaining)
+    .where(
+        t.unbooked.c.item_id == bindparam("b_item"),
+        t.unbooked.c.lot == bindparam("b_lot"),
+        t.unbooked.c.location_id == bindparam("b_location"),
+        t.unbooked.c.remaining > t.ZERO,
+    )
+    .order_by(t.unbooked.c.id)
+)
 
 
 class NotAFact(Invalid):
@@ -174,10 +190,10 @@ def _check_available(tx: Connection, move: Move, lot: MovedLot) -> None:
 
 def _repeated(tx: Connection, move: Move, *, reverses: int | None = None) -> Posted | None:
     """Return the first answer to a request id that was used before for the same content."""
+    if not _is_used(tx, move.request_id):
+        return None
     row = _movement_of(tx, move.request_id)
     claim = _claim_of(tx, move.request_id)
-    if row is None and claim is None:
-        return None
     if (
         row is None
         or claim is not None
@@ -277,16 +293,8 @@ def _pay_claims(tx: Connection, arrived: Move, stamp: Stamp) -> None:
         place = places.pop()
         if t.is_external(place):
             continue
-        claims = tx.execute(
-            select(t.unbooked)
-            .where(
-                t.unbooked.c.item_id == arrived.item_id,
-                t.unbooked.c.lot == arrived.lot,
-                t.unbooked.c.location_id == place,
-                t.unbooked.c.remaining > 0,
-            )
-            .order_by(t.unbooked.c.id)
-        ).all()
+        key = {"b_item": arrived.item_id, "b_lot": arrived.lot, "b_location": place}
+        claims = tx.execute(_OPEN_CLAIMS, key).all()
         for claim in claims:
             on_hand = journal.held_at(tx, Cell(arrived.item_id, arrived.lot, place)).on_hand
             part = min(on_hand, claim.remaining)
@@ -321,15 +329,16 @@ def _pay(tx: Connection, claim_id: int, milli: int, stamp: Stamp) -> None:
 
 def _repeated_fact(tx: Connection, move: Move) -> FactPosted | None:
     """Return how a fact stands that was reported before; refuse another fact of the same id."""
+    if not _is_used(tx, move.request_id):
+        return None
     row = _movement_of(tx, move.request_id)
     claim = _claim_of(tx, move.request_id)
     moved = 0 if row is None else row.milli
+    content = None
     if claim is not None:
         content = _content(claim, claim.location_id, moved + claim.milli)
     elif row is not None:
         content = _content(row, row.source, moved)
-    else:
-        return None
     if content != _move_content(move):
         raise RequestReused(f"request {move.request_id} was used before for another movement")
     return _fact_state(tx, move.request_id, repeated=True)
@@ -344,6 +353,11 @@ def _fact_state(tx: Connection, request_id: str, *, repeated: bool) -> FactPoste
     payments = select(t.movement.c.id).where(t.movement.c.claim_id == claim.id)
     ids += tx.scalars(payments.order_by(t.movement.c.id))
     return FactPosted(tuple(ids), claim.remaining, repeated=repeated)
+
+
+def _is_used(tx: Connection, request_id: str) -> bool:
+    """Say whether a movement or a claim has this request id."""
+    return tx.execute(_USED, {"b_request": request_id}).first() is not None
 
 
 def _movement_of(tx: Connection, request_id: str) -> Row[Any] | None:

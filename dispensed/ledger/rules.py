@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import ClassVar
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, or_, select
 
 from dispensed.errors import Conflict, Invalid, NotFound
 from dispensed.ledger import tables as t
@@ -59,6 +59,19 @@ class UnknownMessage(NotFound):
     """The inbox has no such message."""
 
     code: ClassVar[str] = "message_not_found"
+
+
+_MOVED_LOT = (
+    select(t.item.c.unit, t.lot.c.state, t.lot.c.expiry)
+    .join(t.lot, t.item.c.item_id == t.lot.c.item_id)
+    .where(t.item.c.item_id == bindparam("b_item"), t.lot.c.lot == bindparam("b_lot"))
+)
+_LOCATION_KINDS = select(t.location.c.location_id, t.location.c.kind).where(
+    or_(
+        t.location.c.location_id == bindparam("b_source"),
+        t.location.c.location_id == bindparam("b_target"),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +137,7 @@ def check_dispense(tx: Connection, dispense_id: int) -> None:
 
 def find_moved_lot(tx: Connection, item_id: str, lot: str) -> MovedLot:
     """Return a lot with its item's unit; raises UnknownItem or UnknownLot."""
-    row = tx.execute(
-        select(t.item.c.unit, t.lot.c.state, t.lot.c.expiry)
-        .select_from(t.item.join(t.lot, t.item.c.item_id == t.lot.c.item_id))
-        .where(t.item.c.item_id == item_id, t.lot.c.lot == lot)
-    ).one_or_none()
+    row = tx.execute(_MOVED_LOT, {"b_item": item_id, "b_lot": lot}).one_or_none()
     if row is None:
         known = tx.execute(select(t.item.c.item_id).where(t.item.c.item_id == item_id)).scalar()
         if known is None:
@@ -139,11 +148,7 @@ def find_moved_lot(tx: Connection, item_id: str, lot: str) -> MovedLot:
 
 def location_kinds(tx: Connection, source: str, target: str) -> tuple[LocationKind, LocationKind]:
     """Return the kinds of two locations; raises UnknownLocation naming the one that is missing."""
-    rows = tx.execute(
-        select(t.location.c.location_id, t.location.c.kind).where(
-            t.location.c.location_id.in_((source, target))
-        )
-    )
+    rows = tx.execute(_LOCATION_KINDS, {"b_source": source, "b_target": target})
     kinds = {row.location_id: LocationKind(row.kind) for row in rows}
     for location_id in (source, target):
         if location_id not in kinds:

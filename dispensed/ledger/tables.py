@@ -25,6 +25,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    literal_column,
 )
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -500,6 +501,11 @@ chain_head = Table(
     _recorded(),
     CheckConstraint("id = 1", name="one_row"),
 )
+
+ZERO = literal_column("0")
+"""Zero as SQL text: with a bound 0 in `remaining > 0` SQLite does not use a partial index."""
+IS_NEW = inbox.c.state == literal_column("'new'")
+"""A message that nobody has dealt with, written so that SQLite uses its partial index."""
 
 GENESIS_HASH = "0" * 64
 """`prev_hash` of the first movement."""

@@ -130,6 +130,9 @@ def write_table(
     heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: frozenset[str] = frozenset()
 ) -> None:
     """Print a table for people; columns in `right` are aligned to the right."""
+    if not rows:
+        click.echo("none")
+        return
     from rich import box  # noqa: PLC0415 - loaded only when a table is printed
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415

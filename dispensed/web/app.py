@@ -41,15 +41,7 @@ def create_app(
 ) -> FastAPI:
     """Build the application; live streams end soon after `closing` is set."""
     chosen = options or WebOptions()
-    app = FastAPI(
-        title="dispensed",
-        version=API_VERSION,
-        summary="Pharmacy devices and the perpetual inventory behind them",
-        openapi_url=None,
-        docs_url=None,
-        redoc_url=None,
-        middleware=[Middleware(Guard)],
-    )
+    app = _routes()
     app.state.web = Web(
         site=site,
         links=links,
@@ -59,6 +51,20 @@ def create_app(
         closing=closing or asyncio.Event(),
     )
     app.state.sessions = Sessions(chosen.session_hours)
+    return app
+
+
+def _routes() -> FastAPI:
+    """Build the application without what its handlers work on."""
+    app = FastAPI(
+        title="dispensed",
+        version=API_VERSION,
+        summary="Pharmacy devices and the perpetual inventory behind them",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        middleware=[Middleware(Guard)],
+    )
     problems.install(app)
     app.include_router(health.router)
     app.include_router(_api(app))

@@ -397,13 +397,22 @@ async def job_rows_of(web: Web) -> tuple[Row, ...]:
                 badge,
                 (
                     name,
-                    run.result if run else "",
+                    _result(run.result) if run else "",
                     when(run.finished_at or run.started_at, zone, today) if run else "",
                     when(due, zone, today) if due else "switched off",
                 ),
             )
         )
     return tuple(views)
+
+
+def _result(text: str) -> str:
+    """Word the result of a job; a report in JSON is reduced to its numbers."""
+    if not text.startswith("{"):
+        return text
+    report = json.loads(text)
+    numbers = [f"{report[key]} {key}" for key in ("movements", "balances") if key in report]
+    return ", ".join(numbers) + " compared" if numbers else text
 
 
 # ---------------------------------------------------------------- at a glance

@@ -11,6 +11,8 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import httpx
+import structlog
+import structlog.testing
 import uvicorn
 from fastapi import FastAPI
 
@@ -129,6 +131,7 @@ class Bench:
     clock: SetClock
     jobs: BenchJobs
     links: list[LinkState]
+    logs: list[structlog.typing.EventDict]
     base_url: str = ""
     loop: asyncio.AbstractEventLoop | None = None
 
@@ -150,7 +153,7 @@ def bench(folder: Path, *, options: WebOptions | None = None) -> Iterator[Bench]
     """Run a pharmacy's HTTP server on a free port for the time of a `with` block."""
     url = f"sqlite:///{folder / 'dispensed.db'}"
     upgrade(url)
-    with Store.open(url, readers=2) as store:
+    with structlog.testing.capture_logs() as logs, Store.open(url, readers=2) as store:
         clock = SetClock()
         site = Site(store, clock, ZONE, NoMachines(), Changes())
         jobs, devices, closing = BenchJobs(), links(), asyncio.Event()
@@ -163,7 +166,7 @@ def bench(folder: Path, *, options: WebOptions | None = None) -> Iterator[Bench]
             options=options or WebOptions(site_name="Corner Pharmacy"),
             closing=closing,
         )
-        made = Bench(store, site, app, token, clock, jobs, devices)
+        made = Bench(store, site, app, token, clock, jobs, devices, logs)
         with _served(app, made, closing):
             yield made
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from dispensed.services import dispensing
+from dispensed.services import dispensing, releasing
 from dispensed.services.dispensing import Order
 from dispensed.web.auth import Caller
 from dispensed.web.context import WebContext
@@ -62,7 +62,7 @@ async def release(
 ) -> DispenseOut:
     """Print the label and give the fill to the patient's side."""
     reprint = body.reprint if body else None
-    row = await dispensing.release(web.site, dispense_id, caller.name, reprint=reprint)
+    row = await releasing.release(web.site, dispense_id, caller.name, reprint=reprint)
     return DispenseOut.of(row)
 
 

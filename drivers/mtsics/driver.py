@@ -305,6 +305,7 @@ class MtsicsDriver:
         """
         command = Command("SI")
         failures, streak = _Failures(command, deadline), _Streak(need)
+        moving = False
         while streak.changes < EXCHANGES_MAX:
             if settled:
                 self._check_reference()
@@ -313,13 +314,16 @@ class MtsicsDriver:
                     command, wait_s=self._options.line_timeout_s, deadline=deadline
                 )
             except (ProtocolError, DeviceTimeout) as error:
+                if moving:  # the deadline came between question and answer
+                    self._check_patience(deadline)
                 failures.add(error)
                 streak.clear()
                 continue
             failures.clear()
+            moving = settled and _unsettled(heard.reply)
             if await self._tare_doubtful(deadline):
                 streak.clear()
-            elif settled and _unsettled(heard.reply):
+            elif moving:
                 streak.clear()
                 await self._pause(deadline)
             elif streak.add(heard):
@@ -336,10 +340,12 @@ class MtsicsDriver:
             )
 
     async def _pause(self, deadline: float) -> None:
-        left = deadline - asyncio.get_running_loop().time()
-        if left <= READ_PAUSE_S:
-            raise NotStable(f"{self._name}: not stable in time")
+        self._check_patience(deadline - READ_PAUSE_S)
         await asyncio.sleep(READ_PAUSE_S)
+
+    def _check_patience(self, deadline: float) -> None:
+        if asyncio.get_running_loop().time() >= deadline:
+            raise NotStable(f"{self._name}: not stable in time")
 
     # ------------------------------------------------------------ meaning
 

@@ -140,6 +140,26 @@ async def test_reads_that_never_agree_are_a_disagreement(score: Score) -> None:
     assert (await driver.weigh(timeout_s=1)).value == Decimal("12.500")
 
 
+async def test_a_deadline_between_question_and_answer_of_a_moving_scale_is_not_stable(
+    score: Score, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver = await connected(score)
+    loop = asyncio.get_running_loop()
+    now = loop.time
+    write = score.write
+
+    async def late(data: bytes) -> None:
+        await write(data)
+        if len(score.sent) == 3:
+            score.waiting = b""
+            monkeypatch.setattr(loop, "time", lambda: now() + 100)
+
+    monkeypatch.setattr(score, "write", late)
+    score.answers[b"SI"] = b"S D     12.500 g\r\n"
+    with pytest.raises(NotStable):
+        await driver.weigh(timeout_s=60)
+
+
 async def test_answers_that_never_agree_fail_to_connect(score: Score) -> None:
     score.answers[b"I4"] = [b'I4 A "B%09d"\r\n' % n for n in range(60)]
     with pytest.raises(Disagreement, match="I4"):

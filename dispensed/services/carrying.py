@@ -15,6 +15,7 @@ from dispensed.ledger import catalog, dispenses, inbox, picking, post
 from dispensed.ledger.dispenses import DispenseRow
 from dispensed.ledger.engine import Tx
 from dispensed.ledger.picking import HeldRow
+from dispensed.ledger.post import BlockedLot
 from dispensed.model.catalog import Item, LotState
 from dispensed.model.dispensing import DispenseState
 from dispensed.model.planning import usable_on
@@ -203,6 +204,20 @@ def doubt(tx: Tx, site: Site, dispense_id: int, reason: str) -> None:
     for hold in picking.holds(tx, dispense_id, active=True):
         post.mark(tx, hold.reservation_id, "in_doubt", stamp)
     dispenses.set_state(tx, dispense_id, DispenseState.IN_DOUBT, stamp, note=reason)
+
+
+def with_item(tx: Tx, dispense_id: int) -> tuple[DispenseRow, Item]:
+    """Return a dispense and its item; raises NotFound."""
+    row = dispenses.get(tx, dispense_id)
+    return row, catalog.get_item(tx, row.item_id)
+
+
+def check_lots(tx: Tx, site: Site, row: DispenseRow) -> None:
+    """Raise BlockedLot when anything in the tray of a dispense must not go to a patient."""
+    for part in picking.picked(tx, row.id):
+        blocked = lot_is_blocked(tx, site, row.item_id, part.lot)
+        if blocked is not None:
+            raise BlockedLot(f"dispense {row.id}: {blocked}; void the fill and quarantine the lot")
 
 
 def lot_is_blocked(tx: Tx, site: Site, item_id: str, lot: str) -> str | None:

@@ -3,20 +3,18 @@
 import re
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import partial
 from typing import ClassVar
 
 import structlog
 
 from dispensed.errors import Conflict, DeviceProblem, Invalid
-from dispensed.exchange.label import fill_label
 from dispensed.ledger import catalog, discrepancies, dispenses, picking, post, read
 from dispensed.ledger.dispenses import DispenseRow, NewDispense
 from dispensed.ledger.engine import Tx
 from dispensed.ledger.picking import HeldRow
 from dispensed.ledger.post import Move, Stamp
 from dispensed.ledger.read import MovementRow
-from dispensed.model.catalog import Item, LocationKind, Lot
+from dispensed.model.catalog import Item, LocationKind
 from dispensed.model.dispensing import DispenseState, check_count
 from dispensed.model.movement import MovementKind
 from dispensed.model.quantity import MILLI, Quantity, format_milli
@@ -24,12 +22,11 @@ from dispensed.model.weighing import WeighResult, WeighVerdict, weigh_check
 from dispensed.services import booking, carrying
 from dispensed.services.routing import ANY_ROUTE, Route
 from dispensed.services.site import Site
-from drivers.base import DriverError, LabelPrinter, Moved, WeightReading
+from drivers.base import DriverError, WeightReading
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 PRIORITIES = {"low": 0, "normal": 5, "high": 9}
-DISPENSED = "ext:dispensed"
 _KEY = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _MICROGRAMS = {"g": Decimal(1_000_000), "mg": Decimal(1000), "kg": Decimal(1_000_000_000)}
 
@@ -38,18 +35,6 @@ class NotWeighed(Conflict):
     """The fill must be weighed, and agree, before it can be verified."""
 
     code: ClassVar[str] = "weight_missing"
-
-
-class LotBlocked(Conflict):
-    """A lot in the fill must not go to a patient."""
-
-    code: ClassVar[str] = "blocked_lot"
-
-
-class LabelInDoubt(Conflict):
-    """A label may have come out already; printing another needs a reason."""
-
-    code: ClassVar[str] = "label_in_doubt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +133,7 @@ async def weigh(
     Agreement closes an open weight discrepancy of an uncontrolled item; a difference opens one.
     Raises DeviceProblem when the scale gives no weight fit for booking.
     """
-    row, item = await site.store.read(lambda tx: _with_item(tx, dispense_id))
+    row, item = await site.store.read(lambda tx: carrying.with_item(tx, dispense_id))
     if row.state is not DispenseState.COUNTED:
         raise Conflict(f"dispense {dispense_id} is {row.state}, only a counted one is weighed")
     if item.piece_weight_ug is None or item.piece_weight_sd_ug is None:
@@ -212,11 +197,6 @@ def _micrograms(reading: WeightReading) -> int:
     return int(micrograms)
 
 
-def _with_item(tx: Tx, dispense_id: int) -> tuple[DispenseRow, Item]:
-    row = dispenses.get(tx, dispense_id)
-    return row, catalog.get_item(tx, row.item_id)
-
-
 # ---------------------------------------------------------------- count by hand
 
 
@@ -230,7 +210,7 @@ async def count_by_hand(
     """
 
     def write(tx: Tx) -> DispenseRow:
-        row, item = _with_item(tx, dispense_id)
+        row, item = carrying.with_item(tx, dispense_id)
         quantity = Quantity.parse(counted, item.unit)
         by_hand = row.state is DispenseState.COMMANDED and row.device_id is None
         if not by_hand and row.state not in (DispenseState.COUNTED, DispenseState.IN_DOUBT):
@@ -305,11 +285,11 @@ def _pick(
 async def verify(site: Site, dispense_id: int, actor: str) -> DispenseRow:
     """A pharmacist says that drug, count, weight and lots are right.
 
-    Raises CountDiffers, NotWeighed or LotBlocked; then nothing changes.
+    Raises CountDiffers, NotWeighed or BlockedLot; then nothing changes.
     """
 
     def write(tx: Tx) -> DispenseRow:
-        row, item = _with_item(tx, dispense_id)
+        row, item = carrying.with_item(tx, dispense_id)
         if row.state is not DispenseState.COUNTED:
             raise Conflict(f"dispense {dispense_id} is {row.state}, only a counted one is verified")
         check_count(
@@ -318,7 +298,7 @@ async def verify(site: Site, dispense_id: int, actor: str) -> DispenseRow:
             counted_item=item.item_id,
             counted_milli=sum(part.milli for part in picking.picked(tx, dispense_id)),
         )
-        _check_lots(tx, site, row)
+        carrying.check_lots(tx, site, row)
         _check_weight(tx, site, row, item)
         stamp = site.stamp(actor)
         return dispenses.set_state(
@@ -328,13 +308,6 @@ async def verify(site: Site, dispense_id: int, actor: str) -> DispenseRow:
     row = await site.store.write(write)
     site.changes.notify("dispenses")
     return row
-
-
-def _check_lots(tx: Tx, site: Site, row: DispenseRow) -> None:
-    for part in picking.picked(tx, row.id):
-        blocked = carrying.lot_is_blocked(tx, site, row.item_id, part.lot)
-        if blocked is not None:
-            raise LotBlocked(f"dispense {row.id}: {blocked}; void the fill and quarantine the lot")
 
 
 def _check_weight(tx: Tx, site: Site, row: DispenseRow, item: Item) -> None:
@@ -357,109 +330,6 @@ def _check_weight(tx: Tx, site: Site, row: DispenseRow, item: Item) -> None:
         raise NotWeighed(f"dispense {row.id} was not weighed since its last count")
     if int(counted) * MILLI != row.milli:
         raise NotWeighed(f"dispense {row.id}: {counted} were weighed; weigh the whole fill again")
-
-
-async def release(
-    site: Site, dispense_id: int, actor: str, *, reprint: str | None = None
-) -> DispenseRow:
-    """Label a verified dispense and give it to the patient's side: fill in progress -> dispensed.
-
-    With `reprint` (a reason) another label is printed although one may have come out. A printer
-    that fails leaves the dispense verified. Raises DeviceProblem, LabelInDoubt, LotBlocked.
-    """
-    row, item = await site.store.read(lambda tx: _with_item(tx, dispense_id))
-    if row.state is not DispenseState.VERIFIED:
-        raise Conflict(f"dispense {dispense_id} is {row.state}, only a verified one is released")
-    await site.store.read(lambda tx: _check_lots(tx, site, row))
-    has_label = (row.label_proof or "").startswith(_PRINTED)
-    if reprint or (site.options.label_required and not has_label):
-        await _print_labels(site, row, item, actor, reprint)
-    settled = await site.store.write(lambda tx: _settle(tx, site, dispense_id, actor))
-    site.changes.notify("dispenses", "stock")
-    return settled
-
-
-_PRINTED = ("accepted", "printed", "taken")
-_DOUBTFUL = ("sent", "unknown")
-
-
-async def _print_labels(
-    site: Site, row: DispenseRow, item: Item, actor: str, reprint: str | None
-) -> None:
-    if (row.label_proof or "").startswith(_DOUBTFUL) and not reprint:
-        raise LabelInDoubt(
-            f"dispense {row.id}: a label may have come out ({row.label_proof}); look at the printer"
-            " and release again with a reason for a reprint"
-        )
-    printer = site.machines.printer()
-    number = int((row.label_proof or ":0").rpartition(":")[2]) + 1
-    stamp = site.stamp(actor, reprint or "")
-
-    def claim(tx: Tx) -> None:
-        if dispenses.get(tx, row.id).label_proof != row.label_proof:
-            raise Conflict(f"dispense {row.id}: somebody else is printing its label now")
-        dispenses.update_fields(tx, row.id, stamp, label_proof=f"sent:{number}")
-
-    await site.store.write(claim)
-    proof = await _print(site, printer, row, item, number, stamp)
-    await site.store.write(partial(_note_label, row=row, proof=f"{proof}:{number}", stamp=stamp))
-
-
-async def _print(
-    site: Site, printer: LabelPrinter, row: DispenseRow, item: Item, number: int, stamp: Stamp
-) -> str:
-    parts = await site.store.read(lambda tx: _label_parts(tx, row))
-    proof = "accepted"
-    for index, (lot, milli) in enumerate(parts):
-        label = fill_label(
-            item,
-            lot=lot.lot,
-            expiry=lot.expiry,
-            milli=milli,
-            title=site.options.label_title,
-            order_ref=row.order_ref,
-        )
-        try:
-            receipt = await printer.print(label, request_id=f"{row.id}-{number}-{index}")
-        except DriverError as error:
-            sure = error.moved is Moved.NO and index == 0
-            back = None if sure and number == 1 else f"{'none' if sure else 'unknown'}:{number}"
-            await site.store.write(partial(_note_label, row=row, proof=back, stamp=stamp))
-            raise DeviceProblem(f"label printer: {error}") from error
-        proof = receipt.proof.value
-    return proof
-
-
-def _note_label(tx: Tx, *, row: DispenseRow, proof: str | None, stamp: Stamp) -> None:
-    dispenses.update_fields(tx, row.id, stamp, label_proof=proof)
-
-
-def _label_parts(tx: Tx, row: DispenseRow) -> tuple[tuple[Lot, int], ...]:
-    by_lot: dict[str, int] = {}
-    for part in picking.picked(tx, row.id):
-        by_lot[part.lot] = by_lot.get(part.lot, 0) + part.milli
-    return tuple((catalog.get_lot(tx, row.item_id, lot), by_lot[lot]) for lot in sorted(by_lot))
-
-
-def _settle(tx: Tx, site: Site, dispense_id: int, actor: str) -> DispenseRow:
-    row = dispenses.get(tx, dispense_id)
-    stamp = site.stamp(actor)
-    settled = dispenses.set_state(tx, dispense_id, DispenseState.SETTLED, stamp)
-    _check_lots(tx, site, row)
-    for part in picking.picked(tx, dispense_id):
-        move = Move(
-            kind=MovementKind.DISPENSE,
-            item_id=row.item_id,
-            lot=part.lot,
-            source=booking.FILL,
-            target=DISPENSED,
-            milli=part.milli,
-            request_id=f"settle:{dispense_id}:{part.lot}:{part.source}",
-            occurred_at=site.now(),
-            dispense_id=dispense_id,
-        )
-        post.post(tx, move, stamp, on_date=site.today())
-    return settled
 
 
 # ---------------------------------------------------------------- void, top up, resolve

@@ -7,12 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from typing import ClassVar
 
-from dispensed.errors import Conflict
 from dispensed.ledger import dispenses, picking
 from dispensed.ledger.engine import Tx
 from dispensed.ledger.picking import PickRow
+from dispensed.ledger.post import InsufficientStock
 from dispensed.model.catalog import Item, LocationKind
 from dispensed.model.planning import Candidate, NotEnough, Pick, fefo
 from dispensed.model.quantity import MILLI, Unit, format_milli
@@ -34,10 +33,8 @@ ANY_ROUTE = "auto"
 """Route of a dispense whose order leaves the choice to dispensed."""
 
 
-class NothingToPick(Conflict):
+class NothingToPick(InsufficientStock):
     """No feasible stock gives the ordered quantity."""
-
-    code: ClassVar[str] = "insufficient_stock"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from dispensed.clock import SystemClock
 from dispensed.devices.fleet import Fleet
 from dispensed.ledger import audit, post
 from dispensed.ledger.engine import Store, upgrade
-from dispensed.services import carrying, dispensing
+from dispensed.services import carrying, dispensing, releasing
 from dispensed.services.changes import Changes
 from dispensed.services.dispensing import Order
 from dispensed.services.site import DispenseOptions, Site
@@ -43,7 +43,7 @@ async def one_dispense(site: Site, name: str) -> None:
     await carrying.carry(site, row.id)
     await dispensing.count_by_hand(site, row.id, "30", "bench", "counted by hand")
     await dispensing.verify(site, row.id, "bench-pharmacist")
-    await dispensing.release(site, row.id, "bench")
+    await releasing.release(site, row.id, "bench")
 
 
 MEASURED: tuple[tuple[str, Work, int], ...] = (

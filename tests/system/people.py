@@ -9,15 +9,17 @@ from dataclasses import dataclass, field
 from dispensed.errors import Conflict, DeviceProblem
 from dispensed.ledger import dispenses, picking
 from dispensed.ledger.dispenses import DispenseRow
+from dispensed.ledger.post import BlockedLot
 from dispensed.model.catalog import Item
 from dispensed.model.dispensing import DispenseState
-from dispensed.services import dispensing
-from dispensed.services.dispensing import LabelInDoubt, LotBlocked
+from dispensed.services import dispensing, releasing
+from dispensed.services.releasing import LabelInDoubt
 from simulators.packml_model import CounterModel
 from tests.system.shop import Shop
 
 TOP_UPS = 3
-ASKED_BEFORE_COUNTING = 3
+PATIENCE_S = 2.0
+"""How long the machines may try to tell before a person counts."""
 
 
 @dataclass
@@ -29,7 +31,7 @@ class People:
     rng: random.Random
     tally: Tally[str] = field(default_factory=Tally)
     topped_up: Tally[int] = field(default_factory=Tally)
-    seen_in_doubt: Tally[int] = field(default_factory=Tally)
+    doubtful_since: dict[int, float] = field(default_factory=dict)
     refusals: dict[int, str] = field(default_factory=dict)
     weighing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -79,7 +81,7 @@ class People:
         try:
             await self._weigh_if_counted(row)
             await dispensing.verify(site, row.id, "pharmacist")
-        except LotBlocked:
+        except BlockedLot:
             self.tally["blocked"] += 1
             await self._void(row, "a lot in it was stopped")
             return
@@ -125,20 +127,20 @@ class People:
     async def _hand_out(self, row: DispenseRow) -> None:
         site = self.shop.site
         try:
-            await dispensing.release(site, row.id, "pharmacist")
-        except LotBlocked:
+            await releasing.release(site, row.id, "pharmacist")
+        except BlockedLot:
             self.tally["blocked"] += 1
             await self._void(row, "a lot in it was stopped")
             return
         except LabelInDoubt:
             self.tally["reprinted"] += 1
-            await dispensing.release(site, row.id, "pharmacist", reprint="no label came out")
+            await releasing.release(site, row.id, "pharmacist", reprint="no label came out")
         self.tally["settled"] += 1
 
     async def _decide(self, row: DispenseRow) -> None:
         """Give the machine some chances to tell; then count what lies in the tray."""
-        self.seen_in_doubt[row.id] += 1
-        if self.seen_in_doubt[row.id] <= ASKED_BEFORE_COUNTING:
+        now = asyncio.get_running_loop().time()
+        if now - self.doubtful_since.setdefault(row.id, now) < PATIENCE_S:
             return
         if row.device_id is not None and not self.shop.fleet.is_up(row.device_id):
             return

@@ -1,4 +1,4 @@
-"""A whole pharmacy in one process for tests: real drivers on real wires, simulated machines, a ledger."""
+"""A whole pharmacy in one process: real drivers on real wires, simulated machines, a ledger."""
 
 import asyncio
 import contextlib
@@ -95,10 +95,8 @@ async def open_shop(
     folder: Path,
     *,
     speed: float = 100.0,
-    seed: int = 1,
     workers: int = 8,
     driver_options: dict[str, dict[str, str | int | float | bool]] | None = None,
-    options: DispenseOptions | None = None,
 ) -> AsyncIterator[Shop]:
     """Start simulators, fleet and runner; all end with the block."""
     changes = Changes()
@@ -110,10 +108,10 @@ async def open_shop(
 
         return deliver
 
-    def on_link(link: LinkState) -> None:
+    def on_link(_: LinkState) -> None:
         changes.notify("devices")
 
-    async with stage(folder=folder, seed=seed, speed=speed, controls=False) as machines:
+    async with stage(folder=folder, speed=speed, controls=False) as machines:
         extra = driver_options or {}
         configs: dict[str, DeviceConfig] = {
             name: Config(protocol, machines.addresses[name], {**given, **extra.get(name, {})})
@@ -128,7 +126,7 @@ async def open_shop(
             zone=ZONE,
             machines=fleet,
             changes=changes,
-            options=options or DispenseOptions(command_timeout_s=5.0, weigh_timeout_s=5.0),
+            options=DispenseOptions(command_timeout_s=5.0, weigh_timeout_s=5.0),
         )
         sites.append(site)
         fleet.on_input(lambda name: inputs.input_handler(site, name))

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import structlog
-from dispensed.ledger.audit import verify
 from sqlalchemy import text
 
 from dispensed.ledger import discrepancies, dispenses, read
+from dispensed.ledger.audit import verify
 from dispensed.ledger.engine import Store, Tx
 from dispensed.model.catalog import Item
 from dispensed.model.dispensing import DispenseState
@@ -66,7 +66,7 @@ PATIENCE: dict[str, dict[str, str | int | float | bool]] = {
     "scale1": {"line_timeout_s": 0.3, "stability_timeout_s": 1.0},
     "counter1": {"poll_ms": 3, "settle_ms": 2, "request_timeout_ms": 500, "keepalive_ms": 500},
 }
-"""The machines run 500 times as fast as real ones, so their drivers need less patience."""
+"""The machines run 100 times as fast as real ones, so their drivers need less patience."""
 QUANTITIES = (10, 14, 20, 21, 28, 30)
 
 
@@ -173,8 +173,9 @@ def last_movement(tx: Tx) -> int:
 async def test_a_day_of_2000_fills_with_faults_ends_with_a_true_inventory(
     store: Store, tmp_path: Path
 ) -> None:
-    async with open_shop(store, tmp_path, speed=500, driver_options=PATIENCE) as shop:
-        shop.stage.robot.set("output_s", "5")
+    async with open_shop(store, tmp_path, speed=100, driver_options=PATIENCE) as shop:
+        shop.stage.robot.set("output_s", "1")
+        shop.stage.counter.set("rate_per_s", "500")
         people, head_at_recall, recalled = await play(shop, seed=1)
         await shop.all_up()
         reports = await reconciling.reconcile(shop.site, "robot1")

@@ -183,17 +183,25 @@ def pieces_between(before: Tally, after: Tally, *, reset_seen: bool) -> int:
     return pieces
 
 
+@dataclass(frozen=True, slots=True)
+class Resets:
+    """Of which count it was seen that it went back; a machine may reset each by itself."""
+
+    processed: bool = False
+    defective: bool = False
+
+
 def result_of(
-    job: CountJob, before: Counts, after: Counts, *, reset_seen: bool, inclusive: bool
+    job: CountJob, before: Counts, after: Counts, *, resets: Resets, inclusive: bool
 ) -> CountResult:
     """Return what a job counted between two readings; raises Disagreement (`pieces_between`).
 
     `inclusive` says that this machine counts a defective piece as processed too.
     """
-    counted = pieces_between(before.processed, after.processed, reset_seen=reset_seen)
+    counted = pieces_between(before.processed, after.processed, reset_seen=resets.processed)
     defective = 0
     if before.defective is not None and after.defective is not None:
-        defective = pieces_between(before.defective, after.defective, reset_seen=reset_seen)
+        defective = pieces_between(before.defective, after.defective, reset_seen=resets.defective)
     elif before.defective != after.defective:
         raise Disagreement(
             "the defective count appeared or vanished during the job", moved=Moved.UNKNOWN

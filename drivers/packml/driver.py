@@ -35,8 +35,10 @@ from drivers.packml.codec import (
     PIECES_MAX,
     CountRecord,
     Counts,
+    Resets,
     StartRecord,
     State,
+    Tally,
     count_message,
     job_token,
     read_start,
@@ -69,6 +71,20 @@ _PASSING = frozenset(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Back:
+    """Whether Count and AccCount went back from one reading to the next."""
+
+    count: bool = False
+    acc: bool = False
+
+
+def _went_back(earlier: Tally | None, later: Tally | None) -> _Back:
+    if earlier is None or later is None:
+        return _Back()
+    return _Back(later.count < earlier.count, later.acc < earlier.acc)
+
+
 @dataclass(slots=True)
 class _Progress:
     """What was seen of one job so far."""
@@ -76,7 +92,7 @@ class _Progress:
     job: CountJob
     before: Counts
     last: Counts = field(init=False)
-    reset_seen: bool = False
+    resets: Resets = field(default_factory=Resets)
     acc_reset_seen: bool = False
     echoed: bool = False
     ran: bool = False
@@ -86,14 +102,12 @@ class _Progress:
 
     def see(self, now: Snapshot, marker: str) -> None:
         """Note a reading; raises Disagreement (moved UNKNOWN) when another job runs."""
-        for earlier, later in (
-            (self.last.processed, now.counts.processed),
-            (self.last.defective, now.counts.defective),
-        ):
-            if earlier is None or later is None:
-                continue
-            self.reset_seen |= later.count < earlier.count
-            self.acc_reset_seen |= later.acc < earlier.acc
+        processed = _went_back(self.last.processed, now.counts.processed)
+        defective = _went_back(self.last.defective, now.counts.defective)
+        self.resets = Resets(
+            self.resets.processed or processed.count, self.resets.defective or defective.count
+        )
+        self.acc_reset_seen |= processed.acc or defective.acc
         self.last = now.counts
         self.ran |= now.state not in _RESET
         shown = _token(now, marker)
@@ -322,7 +336,7 @@ class PackmlDriver:
             job,
             progress.before,
             progress.last,
-            reset_seen=progress.reset_seen,
+            resets=progress.resets,
             inclusive=inclusive,
         )
         done = result.counted + (result.defective if inclusive else 0)

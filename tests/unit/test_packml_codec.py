@@ -20,6 +20,7 @@ from drivers.packml.codec import (
     RUNNING,
     Counts,
     LevelState,
+    Resets,
     StartRecord,
     State,
     Tally,
@@ -247,15 +248,25 @@ def test_counts_that_contradict_each_other_are_no_count(
 def test_a_result_tells_good_and_defective_pieces() -> None:
     before = Counts(Tally(0, 0, 970), Tally(0, 0, 4))
     after = Counts(Tally(0, 30, 1000), Tally(0, 2, 6))
-    apart = result_of(JOB, before, after, reset_seen=False, inclusive=False)
+    apart = result_of(JOB, before, after, resets=Resets(), inclusive=False)
     assert (apart.counted, apart.defective, apart.complete) == (30, 2, True)
-    within = result_of(JOB, before, after, reset_seen=False, inclusive=True)
+    within = result_of(JOB, before, after, resets=Resets(), inclusive=True)
     assert (within.counted, within.defective, within.complete) == (28, 2, False)
+
+
+def test_each_count_may_be_reset_by_itself() -> None:
+    before = Counts(Tally(0, 12, 970), Tally(0, 3, 10))
+    after = Counts(Tally(0, 15, 1000), Tally(0, 7, 14))
+    result = result_of(JOB, before, after, resets=Resets(processed=True), inclusive=False)
+    assert (result.counted, result.defective) == (30, 4)
+    after = Counts(Tally(0, 42, 1000), Tally(0, 4, 14))
+    result = result_of(JOB, before, after, resets=Resets(defective=True), inclusive=False)
+    assert (result.counted, result.defective) == (30, 4)
 
 
 def test_a_machine_without_a_defective_count_reports_none() -> None:
     before, after = Counts(Tally(0, 0, 970), None), Counts(Tally(0, 12, 982), None)
-    result = result_of(JOB, before, after, reset_seen=False, inclusive=False)
+    result = result_of(JOB, before, after, resets=Resets(), inclusive=False)
     assert (result.counted, result.defective, result.complete) == (12, 0, False)
 
 
@@ -267,7 +278,7 @@ def test_a_defective_count_that_vanishes_or_exceeds_the_pieces_is_no_count() -> 
         (Counts(good, good), Counts(good, Tally(0, 1, 1))),
     ):
         with pytest.raises(Disagreement):
-            result_of(JOB, before, after, reset_seen=False, inclusive=True)
+            result_of(JOB, before, after, resets=Resets(), inclusive=True)
 
 
 def test_start_is_told_the_pieces_and_the_job() -> None:

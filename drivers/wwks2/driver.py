@@ -52,6 +52,8 @@ from drivers.wwks2.writing import kind_of
 BROADCAST = 0
 INPUTS_MAX = 32
 """Input requests that may wait for a decision; one more is refused at once."""
+LARGE_BYTES = 256 * 1024
+"""Longest message that is decoded in the event loop: about 25 ms."""
 QUOTE_MAX = 64 * 1024
 """Longest message that is quoted back in an UnprocessedMessage."""
 
@@ -230,7 +232,7 @@ class Wwks2Driver:
             return
         self._in_garbage = False
         try:
-            message = decode(frame.raw)
+            message = await self._decoded(frame.raw)
             matters = bool(facts_of(message))
         except ProtocolError as error:
             await self._sink(unreadable(frame.raw))
@@ -239,6 +241,12 @@ class Wwks2Driver:
         if matters:
             await self._sink(stored(message, frame.raw))
         await self._act(message, frame.raw)
+
+    async def _decoded(self, raw: bytes) -> wire.Message:
+        """Decode; a long message (an inventory) in a thread, so that the loop goes on."""
+        if len(raw) > LARGE_BYTES:
+            return await asyncio.to_thread(decode, raw)
+        return decode(raw)
 
     def _note_unreadable(self, raw: bytes, error: ProtocolError) -> None:
         """Doubt an order whose message contradicts itself: it is not sent again."""

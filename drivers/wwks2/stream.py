@@ -20,6 +20,8 @@ _END = re.compile(rb"</WWKS\s*>")
 _PROLOG = re.compile(rb"(?:\xef\xbb\xbf|\s|<\?xml[^>]*\?>)*")
 _IN_TAG = re.compile(rb"[\"'<>]")
 _IN_QUOTES = {b'"': re.compile(rb'["<]'), b"'": re.compile(rb"['<]")}
+_WHOLE_TAG = re.compile(rb"""<[^"'<>]*+(?:"[^"<]*+"[^"'<>]*+|'[^'<]*+'[^"'<>]*+)*+>""")
+"""A tag that is there to its end; the states below take one that is not."""
 _OPENERS = (b"<!--", b"<![CDATA[", b"<WWKS?")
 _LONGEST_OPENER = max(map(len, _OPENERS))
 
@@ -42,6 +44,11 @@ class _State(Enum):
     INSTRUCTION = auto()
 
 
+_SECTIONS = (
+    (b"<!--", _State.COMMENT),
+    (b"<![CDATA[", _State.CDATA),
+    (b"<?", _State.INSTRUCTION),
+)
 _ENDS = {_State.COMMENT: b"-->", _State.CDATA: b"]]>", _State.INSTRUCTION: b"?>"}
 
 
@@ -159,27 +166,41 @@ class DocumentSplitter:
         self._scan = start
         if self._undecided(start):
             return False
-        for opener, state in (
-            (b"<!--", _State.COMMENT),
-            (b"<![CDATA[", _State.CDATA),
-            (b"<?", _State.INSTRUCTION),
-        ):
+        if self._buffer[start + 1] in b"!?":
+            return self._section(start)
+        if _ROOT.match(self._buffer, start) is not None:
+            return self._reject(start, "a document began inside of another")
+        self._tag = start
+        whole = _WHOLE_TAG.match(self._buffer, start)
+        if whole is not None:
+            self._end_tag(whole.end())
+            return True
+        self._state = _State.TAG
+        self._scan = start + 1
+        return True
+
+    def _section(self, start: int) -> bool:
+        """Begin what is no tag: a comment, a CDATA section, an instruction."""
+        for opener, state in _SECTIONS:
             if self._buffer.startswith(opener, start):
                 self._state = state
                 self._scan = start + len(opener)
                 return True
-        if self._buffer.startswith(b"<!", start):
-            return self._reject(start + 2, "a declaration inside of a document")
-        if _ROOT.match(self._buffer, start) is not None:
-            return self._reject(start, "a document began inside of another")
-        self._state = _State.TAG
-        self._tag = start
-        self._scan = start + 1
-        return True
+        return self._reject(start + 2, "a declaration inside of a document")
+
+    def _end_tag(self, end: int) -> None:
+        """Go on after a tag; it may have been the last one."""
+        self._state = _State.TEXT
+        self._scan = end
+        empty_root = self._tag == 0 and self._buffer[end - 2] == ord("/")
+        if empty_root or _END.match(self._buffer, self._tag):
+            self._complete(end)
 
     def _undecided(self, start: int) -> bool:
         """Whether what begins at `start` may still become one of the openers."""
-        head = bytes(self._buffer[start : start + _LONGEST_OPENER])
+        if len(self._buffer) - start >= _LONGEST_OPENER:
+            return False
+        head = bytes(self._buffer[start:])
         return any(
             len(head) < len(opener) and opener.rstrip(b"?").startswith(head) for opener in _OPENERS
         )
@@ -189,16 +210,13 @@ class DocumentSplitter:
         if found is None:
             self._scan = len(self._buffer)
             return False
-        self._scan = found.end()
         match found.group():
             case b">":
-                self._state = _State.TEXT
-                empty_root = self._tag == 0 and self._buffer[found.start() - 1] == ord("/")
-                if empty_root or _END.match(self._buffer, self._tag):
-                    self._complete(found.end())
+                self._end_tag(found.end())
             case b"<":
                 return self._reject(found.start(), "a tag began inside of a tag")
             case quote:
+                self._scan = found.end()
                 self._quote = bytes(quote)
                 self._state = _State.QUOTED
         return True

@@ -62,6 +62,14 @@ async def test_an_inventory_lists_every_pack(line: str) -> None:
         assert packs[33] == Pack("5034", "00093505698", "B7", date(2027, 9, 30), 12)
 
 
+async def test_an_inventory_of_thousands_of_packs_is_read_whole() -> None:
+    async with bench() as here:
+        here.model.set("stock", json.dumps([{"article": "A5", "batch": "B", "packs": 4000}]))
+        packs = (await here.driver.inventory()).packs
+
+        assert len({pack.pack_id for pack in packs}) == 4034
+
+
 @pytest.mark.parametrize("line", LINES)
 async def test_many_orders_at_once_all_end_with_their_own_packs(line: str) -> None:
     async with bench(line) as here:

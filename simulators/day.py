@@ -22,6 +22,7 @@ Row = dict[str, Json]
 Say = Callable[[str], None]
 SHELF = "shelf"
 ROBOT = "robot1"
+COUNTER = "counter1"
 OPENING_ITEMS = 24
 POLL_S = 0.5
 _TERMINAL = ("settled", "voided")
@@ -53,7 +54,6 @@ class Day:
     settled: int = 0
     incidents: set[str] = field(default_factory=set)
     weighing: asyncio.Lock = field(default_factory=asyncio.Lock)
-    fell: int = 0
 
 
 # ---------------------------------------------------------------- opening
@@ -194,8 +194,9 @@ async def _weigh(day: Day, row: Row, product: Product) -> bool:
     """Put the vial on the scale; what lies in it is the truth, whatever the counter said."""
     path = f"/dispenses/{row['id']}"
     counted = _pieces(row, "counted")
-    missing = 1 if _was_miscounted(day, row) else 0
-    weighed = await _on_scale(day, path, (counted - missing) * (product.piece_g or 0.0))
+    by_counter = row["device_id"] == COUNTER
+    really = day.stage.pieces_in_tray(int(str(row["id"]))) if by_counter else counted
+    weighed = await _on_scale(day, path, really * (product.piece_g or 0.0))
     verdict = str(weighed["weigh_result"]).split(":")
     if verdict[0] != "differs":
         return True
@@ -205,7 +206,7 @@ async def _weigh(day: Day, row: Row, product: Product) -> bool:
         " counting by hand"
     )
     reason = f"counted by hand after the scale said {verdict[1]}"
-    body: Row = {"counted": str(counted - missing), "reason": reason}
+    body: Row = {"counted": str(really), "reason": reason}
     await day.desk.post(f"{path}/count", body)
     return False
 
@@ -218,16 +219,6 @@ async def _on_scale(day: Day, path: str, grams: float) -> Row:
             return await day.desk.post(f"{path}/weigh")
         finally:
             day.stage.scale.set("load_g", "0")
-
-
-def _was_miscounted(day: Day, row: Row) -> bool:
-    """Whether the counter reported one piece more than fell since the last look."""
-    state = day.stage.counter.state()
-    ghosts = int(str(state["processed_acc"])) - int(str(state["physically_dispensed"]))
-    if ghosts > day.fell and "counter" in str(row["device_id"]):
-        day.fell = ghosts
-        return True
-    return False
 
 
 async def _hand_out(day: Day, row: Row) -> None:

@@ -1,6 +1,7 @@
 """Four machines of one pharmacy on real wires: a scale, a counter, a robot and a label printer."""
 
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,19 @@ class Stage:
     def addresses(self) -> dict[str, str]:
         """Device name -> address as the configuration takes it."""
         return {name: served.address for name, served in self.served.items()}
+
+    def pieces_in_tray(self, dispense_id: int) -> int:
+        """Return how many pieces the counter really let fall for a dispense: what eyes see."""
+        mine = re.compile(rf"(?<!\d){dispense_id}-\d+@")
+        return sum(pieces for job, pieces in self.counter.fallen.items() if mine.search(job))
+
+    def packs_in_tray(self, dispense_id: int) -> list[str]:
+        """Return the articles of the packs that the robot really put out for a dispense."""
+        return [
+            pack.article
+            for order_id, pack in self.robot.left
+            if order_id.startswith(f"{dispense_id}-")
+        ]
 
     def check(self) -> None:
         """Raise what ended a simulator, if anything did."""

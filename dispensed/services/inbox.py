@@ -4,6 +4,7 @@ import structlog
 
 from dispensed.errors import DispensedError
 from dispensed.ledger import inbox
+from dispensed.ledger.engine import StoreProblem
 from dispensed.ledger.inbox import InboxRow
 from dispensed.services import booking
 from dispensed.services.site import Site
@@ -21,7 +22,7 @@ async def deliver(site: Site, device: str, message: RawMessage) -> None:
     """Store one message and apply it; returns when it is durable.
 
     A message that cannot be read or booked stays in the inbox with the reason; it never raises for
-    that.
+    that. Raises StoreProblem when the ledger takes no writes.
     """
     received_at = site.now()
     inbox_id, new = await site.store.write(
@@ -62,6 +63,8 @@ async def apply(site: Site, inbox_id: int) -> None:
         await site.store.write(
             lambda tx: inbox.mark_applied(tx, inbox_id, booking.book(tx, message, facts, stamp))
         )
+    except StoreProblem:
+        raise
     except (ProtocolError, DispensedError) as error:
         reason = str(error)
         await site.store.write(lambda tx: inbox.mark_unreadable(tx, inbox_id, reason))

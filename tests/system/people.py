@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import re
 from collections import Counter as Tally
 from dataclasses import dataclass, field
 
@@ -37,13 +36,9 @@ class People:
 
     def truth(self, dispense_id: int) -> int:
         """What really lies in the tray, in thousandths: hand counts are always right."""
-        mine = re.compile(rf"(?<!\d){dispense_id}-(\d+)@")
-        fallen = sum(n for job, n in self.shop.stage.counter.fallen.items() if mine.search(job))
-        packs = 0
-        for order_id, pack in self.shop.stage.robot.left:
-            if order_id.partition("-")[0] == str(dispense_id) and "-" in order_id:
-                packs += self.items[pack.article].pack_milli
-        return fallen * 1000 + packs
+        stage = self.shop.stage
+        packs = sum(self.items[each].pack_milli for each in stage.packs_in_tray(dispense_id))
+        return stage.pieces_in_tray(dispense_id) * 1000 + packs
 
     async def look_after(self, row: DispenseRow) -> None:
         """Do the next thing for one dispense; refusals that the day brings are counted."""

@@ -242,3 +242,32 @@ async def test_reports_of_orders_that_are_not_ours_change_nothing() -> None:
     assert orders.get("5") is None
     assert orders.finished(numbered(6)) is None
     assert orders.finished(numbered(7)) is None
+
+
+class Failing(TcpTransport):
+    """A connection whose next write fails."""
+
+    moved = Moved.UNKNOWN
+
+    async def write(self, data: bytes) -> None:
+        lost = LinkLost(f"{len(data)} bytes were not written whole")
+        lost.moved = self.moved
+        raise lost
+
+
+@pytest.mark.parametrize(("moved", "remembered"), [(Moved.UNKNOWN, ("1004",)), (Moved.NO, ())])
+async def test_an_order_is_open_unless_it_is_known_that_nothing_was_written(
+    stand: Stand, moved: Moved, remembered: tuple[str, ...]
+) -> None:
+    driver = stand.driver()
+    await stand.up(driver)
+    await asyncio.sleep(0)  # the first status request is out
+    failing = Failing("127.0.0.1", stand.port)
+    failing.moved = moved
+    working, driver._link._transport = driver._link._transport, failing
+    with pytest.raises(LinkLost) as lost:
+        await driver.deliver(ORDER, timeout_s=5)
+    driver._link._transport = working
+
+    assert lost.value.moved is moved
+    assert driver._orders.open_ids() == remembered

@@ -9,12 +9,13 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, or_, select
+from sqlalchemy import Connection, Row, Select, and_, func, or_, select
 from sqlalchemy.exc import DBAPIError
 
 from dispensed.ledger import tables as t
@@ -76,6 +77,16 @@ class _Findings:
         if len(self.kept) < FINDINGS_MAX:
             self.kept.append(Finding(code, subject, text))
 
+    @contextmanager
+    def of_damage(self, subject: str) -> Iterator[None]:
+        """Turn rows that the database cannot read into a finding; a lost connection raises."""
+        try:
+            yield
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise
+            self.add("unreadable", subject, str(error.orig))
+
 
 def verify(
     tx: Connection,
@@ -91,16 +102,25 @@ def verify(
     found = _Findings()
     fixed = _read_anchors(anchors, found) if anchors is not None else {}
     cells: dict[_Cell, int] = defaultdict(int)
-    last = _check_chain(tx, found, cells, fixed, progress)
+    last = Head(0, t.GENESIS_HASH)
+    with found.of_damage("journal"):
+        for last in _follow(tx, found, cells, fixed):
+            if progress is not None and last.id % PAGE == 0:
+                progress(last.id)
     for anchor_id in sorted(fixed):
         if anchor_id > last.id:
             text = f"an anchor names movement {anchor_id}, the journal ends at {last.id}"
             found.add("journal_cut", f"movement {anchor_id}", text)
-    _check_head(tx, found, last)
-    balances = _check_balances(tx, found, cells)
-    reservations = _check_held(tx, found)
-    _check_claims(tx, found)
-    _check_dispenses(tx, found)
+    balances = reservations = 0
+    with found.of_damage("balances"):
+        _check_head(tx, found, last)
+        balances = _check_balances(tx, found, cells)
+    with found.of_damage("reservations"):
+        reservations = _check_held(tx, found)
+    with found.of_damage("claims"):
+        _check_claims(tx, found)
+    with found.of_damage("dispenses"):
+        _check_dispenses(tx, found)
     return VerifyReport(
         movements=last.id,
         balances=balances,
@@ -161,14 +181,10 @@ def _anchor(line: str) -> Head | None:
 # ---------------------------------------------------------------- chain
 
 
-def _check_chain(
-    tx: Connection,
-    found: _Findings,
-    cells: dict[_Cell, int],
-    fixed: dict[int, str],
-    progress: Callable[[int], None] | None,
-) -> Head:
-    """Follow the journal from its beginning, adding up `cells`; returns its last movement."""
+def _follow(
+    tx: Connection, found: _Findings, cells: dict[_Cell, int], fixed: dict[int, str]
+) -> Iterator[Head]:
+    """Follow the journal from its beginning, adding up `cells`; yields each movement's end."""
     last = Head(0, t.GENESIS_HASH)
     for row in _movements(tx, found):
         subject = f"movement {row.id}"
@@ -183,9 +199,7 @@ def _check_chain(
             found.add("anchor_differs", subject, "its hash is not the one in the anchor")
         _add_up(row, cells, found)
         last = Head(row.id, str(row.hash))
-        if progress is not None and last.id % PAGE == 0:
-            progress(last.id)
-    return last
+        yield last
 
 
 def _add_up(row: Row[Any], cells: dict[_Cell, int], found: _Findings) -> None:
@@ -208,8 +222,12 @@ def _movements(tx: Connection, found: _Findings) -> Iterator[Row[Any]]:
         query = select(t.movement).where(t.movement.c.id > after).order_by(t.movement.c.id)
         try:
             rows = tx.execute(query.limit(PAGE)).all()
-        except DBAPIError:
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise
             rows = tuple(_readable(tx, query, after, found))
+            if not rows:
+                raise
         yield from rows
         if not rows:
             return
@@ -218,17 +236,19 @@ def _movements(tx: Connection, found: _Findings) -> Iterator[Row[Any]]:
 
 def _readable(
     tx: Connection,
-    query: Any,
+    query: Select[Any],
     after: int,
     found: _Findings,
 ) -> Iterator[Row[Any]]:
-    """Read the page after `after` row by row, leaving out those that SQLite cannot decode."""
-    ids = select(t.movement.c.id).where(t.movement.c.id > after).order_by(t.movement.c.id)
-    for number in tx.scalars(ids.limit(PAGE)).all():
+    """Read the next PAGE numbers one by one, leaving out rows that SQLite cannot decode."""
+    for number in range(after + 1, after + PAGE + 1):
         try:
-            yield tx.execute(query.where(t.movement.c.id == number)).one()
+            row = tx.execute(query.where(t.movement.c.id == number)).one_or_none()
         except DBAPIError as error:
             found.add("movement_unreadable", f"movement {number}", str(error.orig))
+        else:
+            if row is not None:
+                yield row
 
 
 def _check_head(tx: Connection, found: _Findings, last: Head) -> None:

@@ -218,7 +218,8 @@ class Store:
     def read_sync(self, fn: Callable[[Tx], T]) -> T:
         """Do the same in the calling thread."""
         try:
-            with self._reader_engine.begin() as tx:
+            with self._reader_engine.connect() as tx:
+                tx.begin()  # one snapshot; it ends with a rollback, nothing was written
                 return fn(tx)
         except (OperationalError, PoolTimeout) as error:
             raise StoreUnavailable(f"the ledger could not be read: {error}") from error

@@ -147,7 +147,7 @@ def picked(tx: Tx, dispense_id: int) -> tuple[PickedRow, ...]:
         unbooked.c.dispense_id == dispense_id, unbooked.c.target == FILL_LOCATION
     )
     parts: dict[tuple[str, str], int] = {}
-    for lot_number, place, milli in (*tx.execute(booked).tuples(), *tx.execute(claimed).tuples()):
+    for lot_number, place, milli in (*tx.execute(booked), *tx.execute(claimed)):
         parts[lot_number, place] = parts.get((lot_number, place), 0) + int(milli)
     return tuple(PickedRow(*key, milli) for key, milli in sorted(parts.items()) if milli)
 

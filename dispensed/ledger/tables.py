@@ -12,6 +12,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     Date,
     DateTime,
     Dialect,
@@ -502,7 +503,7 @@ chain_head = Table(
     CheckConstraint("id = 1", name="one_row"),
 )
 
-ZERO = literal_column("0")
+ZERO: ColumnElement[int] = literal_column("0", Integer)
 """Zero as SQL text: with a bound 0 in `remaining > 0` SQLite does not use a partial index."""
 IS_NEW = inbox.c.state == literal_column("'new'")
 """A message that nobody has dealt with, written so that SQLite uses its partial index."""

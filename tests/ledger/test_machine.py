@@ -89,9 +89,13 @@ class LedgerMachine(RuleBasedStateMachine):
         for lot in LOTS:
             self._arrive(lot, SHELF, 60)
             first = move(K.OPENING, OPENING, SHELF, 60, self._name(), lot=lot)
-            self.store.write_sync(lambda tx, first=first: post.post(tx, first, STAMP, on_date=TODAY))
+            self.store.write_sync(
+                lambda tx, first=first: post.post(tx, first, STAMP, on_date=TODAY)
+            )
 
-    @rule(target=movements, route=st.sampled_from(DECISIONS), units=Units, lot=st.sampled_from(LOTS))
+    @rule(
+        target=movements, route=st.sampled_from(DECISIONS), units=Units, lot=st.sampled_from(LOTS)
+    )
     def decide(self, route: tuple[K, str, str], units: int, lot: str) -> object:
         kind, source, target = route
         wanted = move(kind, source, target, units, self._name(), lot=lot)
@@ -206,9 +210,7 @@ class LedgerMachine(RuleBasedStateMachine):
         for place in (*PLACES, REJECTS):
             book = self.store.read_sync(lambda tx, place=place: read.book_of(tx, place))
             expected = {
-                (ITEM, lot): self.stock[lot, place] * 1000
-                for lot in LOTS
-                if self.stock[lot, place]
+                (ITEM, lot): self.stock[lot, place] * 1000 for lot in LOTS if self.stock[lot, place]
             }
             assert book == expected
 

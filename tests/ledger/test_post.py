@@ -10,7 +10,14 @@ from dispensed.errors import DispensedError
 from dispensed.ledger import audit, catalog, inbox, post, read
 from dispensed.ledger import tables as t
 from dispensed.ledger.engine import Store, Tx
-from dispensed.ledger.post import BadMove, FactPosted, InsufficientStock, Move, Posted, RequestReused
+from dispensed.ledger.post import (
+    BadMove,
+    FactPosted,
+    InsufficientStock,
+    Move,
+    Posted,
+    RequestReused,
+)
 from dispensed.model.catalog import LotState
 from dispensed.model.movement import IllegalMovement
 from tests.ledger.book import (
@@ -362,6 +369,4 @@ def test_taking_what_was_not_reserved_is_refused(store: Store) -> None:
             lambda tx: post.take(tx, hold, move(K.PICK, SHELF, FILL, 1, "t", lot="B34"), STAMP)
         )
     with pytest.raises(post.ReservationClosed, match="is open and holds 30000"):
-        store.write_sync(
-            lambda tx: post.take(tx, hold, move(K.PICK, SHELF, FILL, 31, "t"), STAMP)
-        )
+        store.write_sync(lambda tx: post.take(tx, hold, move(K.PICK, SHELF, FILL, 31, "t"), STAMP))

@@ -61,9 +61,7 @@ def test_the_same_request_from_thirty_two_threads_is_booked_once(store: Store) -
     wanted = move(K.PICK, SHELF, FILL, 1, "same")
 
     def work(_: int) -> int:
-        return store.write_sync(
-            lambda tx: post.post(tx, wanted, STAMP, on_date=TODAY)
-        ).movement_id
+        return store.write_sync(lambda tx: post.post(tx, wanted, STAMP, on_date=TODAY)).movement_id
 
     with ThreadPoolExecutor(THREADS) as pool:
         assert set(pool.map(work, range(THREADS))) == {2}

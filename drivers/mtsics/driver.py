@@ -425,21 +425,21 @@ class MtsicsDriver:
         self._resets_seen = self._link.resets
 
     async def _tare_doubtful(self, deadline: float) -> bool:
-        """Whether a weight just heard may lack the tare: after a reset, which may have cleared it.
+        """Whether a weight just heard may lack the tare: the first one after a reset.
 
-        Puts the tare back if the scale has cleared it.
+        A reset may clear the tare, which is put back; damaged on its way it may even take one.
         """
         if self._link.resets == self._resets_seen:
             return False
-        tare = self._tare or Decimal(0)
-        if tare:
-            held = await self._tare_memory(deadline)
-            if held == 0:
-                await self._write_tare(tare, deadline)
-            elif held != tare:
-                self._link.unasked = f"with a tare of {held} instead of {tare}"
-        self._resets_seen = self._link.resets
-        return tare != 0
+        known = self._tare
+        await self._learn_tare(deadline)
+        if known is not None and self._tare != known:
+            if self._tare == 0:
+                await self._write_tare(known, deadline)
+            else:
+                self._link.unasked = f"with a tare of {self._tare} instead of {known}"
+                self._tare = known
+        return True
 
     async def _write_tare(self, wanted: Decimal, deadline: float) -> None:
         """Make the tare memory hold `wanted`, rounded to the digits of the scale."""

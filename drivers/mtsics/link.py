@@ -42,8 +42,8 @@ SINK_TIMEOUT_S = 10.0
 _ANSWERED_AS = {"SI": ("S",), "@": ("I4",)}
 """Commands whose answer has another name. Source: 11781363, commands SI and @."""
 
-_NEVER_SENT = frozenset({"ZI", "TI"})
-"""Commands that move zero or tare and are not used here, but lie a bit or two from SI and TA."""
+_MOVES_REFERENCE = frozenset({"Z", "ZI", "T", "TI", "TAC"})
+"""Commands that move zero or tare. TI lies one wrong bit from TA, T two from @, ZI two from SI."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,7 @@ class Link:
         self._dirty = False
         self._garbage = bytearray()
         self._garbage_after = 0.0
+        self._asked = ""
         self.resets = 0
         self.unasked = ""
 
@@ -106,6 +107,7 @@ class Link:
         if self._dirty:
             await self._reset(deadline)
         self._dirty = True
+        self._asked = command.name
         self._note(self._line.discard() + self._forget())
         await self._write(command)
         until = min(deadline, asyncio.get_running_loop().time() + wait_s)
@@ -138,14 +140,20 @@ class Link:
                 raise NotUnderstoodError(f"{command.name} answered {reply.kind}", reply.kind)
             if reply.command not in names:
                 self._note(line + END)
-                if reply.command in _NEVER_SENT:
-                    self.unasked = reply.command
+                self._suspect(reply)
                 raise ProtocolError(f"asked {command.name}, heard {line!r}")
             lines.append(line)
             if not (isinstance(reply, Answer) and reply.status is ReplyStatus.MORE):
                 self._check_alone(line)
                 return Heard(reply, tuple(lines))
         raise ProtocolError(f"{command.name}: more than {LINES_MAX} lines")
+
+    def _suspect(self, reply: Reply) -> None:
+        """Note an answer to a command that moves zero or tare and was not sent."""
+        if isinstance(reply, LineError) or reply.command == self._asked:
+            return
+        if reply.command in _MOVES_REFERENCE:
+            self.unasked = reply.command
 
     def _understood(self, line: bytes) -> Reply:
         try:
@@ -206,6 +214,7 @@ class Link:
                 continue
             if isinstance(reply, Answer) and reply.command == "I4" and not self._lines:
                 return True
+            self._suspect(reply)
         return False
 
     def _forget(self) -> bytes:

@@ -2,7 +2,6 @@
 
 import asyncio
 import tomllib
-from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
@@ -38,7 +37,8 @@ IDENTITY = {
     b"@": b'I4 A "B123456789"\r\n',
     b"SI": WEIGHT,
 }
-Answering = Callable[[bytes], bytes]
+AFTER_RESET = [b"SI", b"@", b"SI", b"TA", b"TA", b"TA", b"SI"]
+"""A reset may have cleared the tare: the first weight after it does not count."""
 
 
 class Score:
@@ -168,21 +168,21 @@ async def test_answers_that_never_agree_fail_to_connect(score: Score) -> None:
 
 async def test_an_answer_to_another_command_is_refused_and_the_line_reset(score: Score) -> None:
     driver = await connected(score)
-    score.answers[b"SI"] = [b"TA A     92.500 g\r\n", WEIGHT]
+    score.answers[b"SI"] = [b"TA A     92.500 g\r\n", WEIGHT, WEIGHT]
     assert (await driver.read()).value == Decimal("12.500")
-    assert score.sent == [b"SI", b"@", b"SI"]
+    assert score.sent == AFTER_RESET
 
 
 async def test_two_different_answers_to_one_command_are_refused(score: Score) -> None:
     driver = await connected(score)
-    score.answers[b"SI"] = [b"S S     92.500 g\r\n" + WEIGHT, WEIGHT]
+    score.answers[b"SI"] = [b"S S     92.500 g\r\n" + WEIGHT, WEIGHT, WEIGHT]
     assert (await driver.read()).value == Decimal("12.500")
-    assert score.sent == [b"SI", b"@", b"SI"]
+    assert score.sent == AFTER_RESET
 
 
 async def test_an_answer_with_the_beginning_of_another_behind_it_is_refused(score: Score) -> None:
     driver = await connected(score)
-    score.answers[b"SI"] = [b"S S     92.500 g\r\nS S", WEIGHT]
+    score.answers[b"SI"] = [b"S S     92.500 g\r\nS S", WEIGHT, WEIGHT]
     assert (await driver.read()).value == Decimal("12.500")
 
 
@@ -205,10 +205,10 @@ async def test_what_arrived_before_a_command_is_dropped_and_kept_as_garbage(scor
 
 async def test_the_reset_skips_everything_before_its_own_answer(score: Score) -> None:
     driver = await connected(score)
-    score.answers[b"SI"] = [b"", WEIGHT]
+    score.answers[b"SI"] = [b"", WEIGHT, WEIGHT]
     score.answers[b"@"] = b'S S     92.500 g\r\nrubbish\r\nI4 A "B123456789"\r\n'
     assert (await driver.read()).value == Decimal("12.500")
-    assert score.sent == [b"SI", b"@", b"SI"]
+    assert score.sent == AFTER_RESET
 
 
 async def test_a_scale_that_answers_to_no_reset_times_out(score: Score) -> None:
@@ -268,6 +268,26 @@ async def test_a_command_damaged_into_taring_stops_weighing_until_zeroed(score: 
         await driver.weigh(timeout_s=1)
     await driver.zero(timeout_s=1)
     assert (await driver.weigh(timeout_s=1)).value == Decimal("0.000")
+
+
+@pytest.mark.parametrize("answer", [b"T S     12.500 g\r\n", b"Z A\r\n"])
+async def test_a_reset_damaged_into_tare_or_zero_stops_weighing(
+    score: Score, answer: bytes
+) -> None:
+    driver = await connected(score)
+    score.answers[b"SI"] = [b"", *[WEIGHT] * 9]
+    score.answers[b"@"] = [answer, IDENTITY[b"@"]]
+    with pytest.raises(DeviceFault) as raised:
+        await driver.weigh(timeout_s=1)
+    assert raised.value.reason == "reference"
+
+
+async def test_a_late_answer_to_the_own_zero_is_no_damaged_command(score: Score) -> None:
+    driver = await connected(score)
+    score.answers[b"Z"] = [b"", *[b"Z A\r\n"] * 3]
+    score.answers[b"@"] = b"Z A\r\n" + IDENTITY[b"@"]
+    await driver.zero(timeout_s=1)
+    assert (await driver.weigh(timeout_s=1)).value == Decimal("12.500")
 
 
 async def test_zeroing_needs_as_many_confirmations_as_a_weight(score: Score) -> None:
@@ -388,7 +408,7 @@ async def test_a_weight_where_text_belongs_is_a_protocol_error(score: Score) -> 
 async def test_an_overlong_line_is_garbage_and_the_next_answer_counts(score: Score) -> None:
     inbox = Inbox()
     driver = await connected(score, inbox)
-    score.answers[b"SI"] = [b"x" * 1000, WEIGHT]
+    score.answers[b"SI"] = [b"x" * 1000, WEIGHT, WEIGHT]
     assert (await driver.read()).value == Decimal("12.500")
     assert [len(each.raw) for each in inbox.messages] == [256]
 

@@ -95,17 +95,22 @@ async def _known(web: Web, token: str) -> Principal:
 
 
 def check_same_origin(request: Request) -> None:
-    """Raise CrossSite for a change that another site's page sends with our cookie."""
+    """Raise CrossSite for a change that another site's page sends with our cookie.
+
+    `Sec-Fetch-Site` is the browser's own word and holds behind a proxy too; a browser without it sends
+    `Origin`. Source: Fetch Metadata Request Headers, W3C; Fetch, WHATWG.
+    """
     if request.method in SAFE_METHODS:
         return
-    origin = request.headers.get("origin")
-    if origin is not None:
-        here = f"{request.url.scheme}://{request.headers.get('host', '')}"
-        if origin == here:
-            return
+    relation = request.headers.get("sec-fetch-site")
+    if relation is not None:
+        if relation != "same-origin":
+            raise CrossSite(f"the request came from a page that is {relation} to this one")
+        return
+    origin = request.headers.get("origin", "nowhere")
+    here = f"{request.url.scheme}://{request.headers.get('host', '')}"
+    if origin != here:
         raise CrossSite(f"the request came from {origin}, this is {here}")
-    if request.headers.get("sec-fetch-site") != "same-origin":
-        raise CrossSite("the request does not say that it comes from this page")
 
 
 async def metrics_reader(request: Request) -> None:

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -30,7 +31,7 @@ BUSY_TICK_MIN_S = 0.001
 _STEPS_PER_LOOK = 4
 OPCUA_URI = "http://opcfoundation.org/UA/"
 
-Path = tuple[str, ...]
+NodePath = tuple[str, ...]
 """Names from Objects down; unique in one table, whatever their namespaces."""
 
 
@@ -50,15 +51,23 @@ class NodeFact:
     an object or variable, `data_type` that of a variable, whose `value` is what it shows at first.
     """
 
-    path: Path
+    path: NodePath
     uri: str
     node: Ref
-    under: Path | Ref
+    under: NodePath | Ref
     node_class: ua.NodeClass
     reference: int = ObjectIds.HasComponent
     type_of: Ref | None = None
     data_type: Ref | None = None
     value: ua.Variant | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Files of a server that talks Basic256Sha256, signed and encrypted, and nothing else."""
+
+    certificate: Path
+    private_key: Path
 
 
 class Face(Protocol):
@@ -81,11 +90,11 @@ class Face(Protocol):
         """The table of nodes, parents first."""
         ...
 
-    def values(self, index: Mapping[str, int]) -> Mapping[Path, ua.DataValue]:
+    def values(self, index: Mapping[str, int]) -> Mapping[NodePath, ua.DataValue]:
         """What the variables that change show at present."""
         ...
 
-    def call(self, path: Path, arguments: Sequence[ua.Variant]) -> int:
+    def call(self, path: NodePath, arguments: Sequence[ua.Variant]) -> int:
         """Carry out a method; return an OPC UA status code."""
         ...
 
@@ -93,12 +102,13 @@ class Face(Protocol):
 class _Machine:
     """The server with its nodes; the model moves on before every method call."""
 
-    def __init__(self, face: Face, wire: Wire) -> None:
+    def __init__(self, face: Face, wire: Wire, keys: Keys | None) -> None:
         self._face = face
+        self._keys = keys
         self._wire = wire
         self._index: dict[str, int] = {}
-        self._nodes: dict[Path, ua.NodeId] = {}
-        self._shown: dict[Path, ua.DataValue] = {}
+        self._nodes: dict[NodePath, ua.NodeId] = {}
+        self._shown: dict[NodePath, ua.DataValue] = {}
         self._ticker = Ticker(face.model, wire)
         self._wake = asyncio.Event()
         self.server = Server()
@@ -117,7 +127,12 @@ class _Machine:
         await server.init()
         server.disable_clock()
         server.set_endpoint("opc.tcp://127.0.0.1:0/")
-        server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+        if self._keys is None:
+            server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+        else:
+            server.set_security_policy([ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt])
+            await server.load_certificate(self._keys.certificate)
+            await server.load_private_key(self._keys.private_key)
         self._index = {OPCUA_URI: 0}
         for uri in self._face.namespaces:
             self._index[uri] = await server.register_namespace(uri)
@@ -168,7 +183,7 @@ class _Machine:
             attributes.UserAccessLevel = ua.AccessLevel.CurrentRead.mask
         return attributes
 
-    def _bind(self, path: Path, node: ua.NodeId) -> None:
+    def _bind(self, path: NodePath, node: ua.NodeId) -> None:
         async def called(_parent: ua.NodeId, *arguments: ua.Variant) -> ua.StatusCode:
             self.advance()
             code = self._face.call(path, arguments)
@@ -204,10 +219,12 @@ class _Machine:
 
 
 @contextlib.asynccontextmanager
-async def serve_opcua(face: Face, wire: Wire, address: str) -> AsyncIterator[Served]:
+async def serve_opcua(
+    face: Face, wire: Wire, address: str, *, keys: Keys | None = None
+) -> AsyncIterator[Served]:
     """Serve a model on `opc.tcp://HOST:PORT` (port 0: any free one); OSError without a port."""
     parts = urlsplit(address)
-    machine = _Machine(face, wire)
+    machine = _Machine(face, wire, keys)
     await machine.build()
     await machine.server.start()
     try:

@@ -5,7 +5,7 @@ The machine is `simulators.packml_model`, its nodes are `simulators.packml_nodes
 
 from contextlib import AbstractAsyncContextManager
 
-from simulators.opcua import serve_opcua
+from simulators.opcua import Keys, serve_opcua
 from simulators.packml_model import CounterModel
 from simulators.packml_nodes import PackMlFace
 from simulators.serve import Served
@@ -19,6 +19,8 @@ def make(seed: int) -> CounterModel:
     return model
 
 
-def serve(model: CounterModel, wire: Wire, address: str) -> AbstractAsyncContextManager[Served]:
-    """Serve a counter on `opc.tcp://HOST:PORT`; port 0 takes a free one."""
-    return serve_opcua(PackMlFace(model), wire, address)
+def serve(
+    model: CounterModel, wire: Wire, address: str, *, keys: Keys | None = None
+) -> AbstractAsyncContextManager[Served]:
+    """Serve a counter on `opc.tcp://HOST:PORT`, port 0 any free one; with `keys` only securely."""
+    return serve_opcua(PackMlFace(model), wire, address, keys=keys)

@@ -33,7 +33,7 @@ from drivers.packml.codec import (
     STATE_IDS,
     State,
 )
-from simulators.opcua import OPCUA_URI, NodeFact, Path, Ref
+from simulators.opcua import OPCUA_URI, NodeFact, NodePath, Ref
 from simulators.packml_model import CounterModel
 
 SIMULATOR_URI = "urn:dispensed:simulators:packml"
@@ -63,13 +63,13 @@ _STRUCTURES: Mapping[int, tuple[str, int]] = {
     14: ("PackMLCountDataType", COUNT_ENCODING_ID),
     16: ("PackMLDescriptorDataType", DESCRIPTOR_ENCODING_ID),
 }
-_ROOT: Path = (MACHINE,)
-_ADMIN: Path = (*_ROOT, "Admin")
-_STATUS: Path = (*_ROOT, "Status")
-_BASE: Path = (*_ROOT, "BaseStateMachine")
-_MACHINE: Path = (*_BASE, "MachineState")
-_EXECUTE: Path = (*_MACHINE, "ExecuteState")
-_LEVELS: Mapping[Path, tuple[int, tuple[str, ...]]] = {
+_ROOT: NodePath = (MACHINE,)
+_ADMIN: NodePath = (*_ROOT, "Admin")
+_STATUS: NodePath = (*_ROOT, "Status")
+_BASE: NodePath = (*_ROOT, "BaseStateMachine")
+_MACHINE: NodePath = (*_BASE, "MachineState")
+_EXECUTE: NodePath = (*_MACHINE, "ExecuteState")
+_LEVELS: Mapping[NodePath, tuple[int, tuple[str, ...]]] = {
     _BASE: (_BASE_TYPE, ("Abort", "Clear")),
     _MACHINE: (_MACHINE_TYPE, ("Stop", "Reset")),
     _EXECUTE: (
@@ -77,7 +77,7 @@ _LEVELS: Mapping[Path, tuple[int, tuple[str, ...]]] = {
         ("Reset", "Start", "Hold", "Unhold", "Suspend", "Unsuspend", "ToComplete"),
     ),
 }
-_SET_UNIT_MODE: Path = (*_ROOT, "SetUnitMode")
+_SET_UNIT_MODE: NodePath = (*_ROOT, "SetUnitMode")
 _PRODUCE = 1
 """The only unit mode of this machine (ProductionMaintenanceModeEnum)."""
 _STATE_NODES: Mapping[int, int] = {number: node for node, number in STATE_IDS.items()}
@@ -106,10 +106,10 @@ class PackMlFace:
         numbers = iter(range(5001, 6000))
         return [*_type_nodes(), *_instance_nodes(numbers, self.values(index), index)]
 
-    def values(self, index: Mapping[str, int]) -> Mapping[Path, ua.DataValue]:
+    def values(self, index: Mapping[str, int]) -> Mapping[NodePath, ua.DataValue]:
         """Return what the variables that change show at present."""
         model, packml = self._model, index[PACKML_URI]
-        shown: dict[Path, ua.DataValue] = {}
+        shown: dict[NodePath, ua.DataValue] = {}
         numbers = _levels_of(model.current)
         for path, number in zip(_LEVELS, numbers, strict=True):
             shown.update(_level_values(path, number, packml))
@@ -132,7 +132,7 @@ class PackMlFace:
         shown[*_STATUS, "EquipmentStarved"] = _good(model.starved, ua.VariantType.Boolean)
         return shown
 
-    def call(self, path: Path, arguments: Sequence[ua.Variant]) -> int:
+    def call(self, path: NodePath, arguments: Sequence[ua.Variant]) -> int:
         """Carry out a method; return an OPC UA status code."""
         if path == _SET_UNIT_MODE:
             wanted = [argument.Value for argument in arguments]
@@ -153,8 +153,8 @@ def _levels_of(state: State) -> tuple[int | None, int | None, int | None]:
     return CLEARED, RUNNING, state
 
 
-def _level_values(path: Path, number: int | None, packml: int) -> dict[Path, ua.DataValue]:
-    current: Path = (*path, "CurrentState")
+def _level_values(path: NodePath, number: int | None, packml: int) -> dict[NodePath, ua.DataValue]:
+    current: NodePath = (*path, "CurrentState")
     if number is None:
         off = ua.DataValue(
             ua.Variant(None), StatusCode=ua.StatusCode(ua.UInt32(StatusCodes.BadStateNotActive))
@@ -240,7 +240,7 @@ def _type_nodes() -> Iterator[NodeFact]:
 
 
 def _instance_nodes(
-    numbers: Iterator[int], shown: Mapping[Path, ua.DataValue], index: Mapping[str, int]
+    numbers: Iterator[int], shown: Mapping[NodePath, ua.DataValue], index: Mapping[str, int]
 ) -> Iterator[NodeFact]:
     machines = Ref(MACHINERY_URI, 1001)
     objects = Ref(OPCUA_URI, ObjectIds.ObjectsFolder)
@@ -252,7 +252,7 @@ def _instance_nodes(
     def fresh() -> Ref:
         return Ref(SIMULATOR_URI, next(numbers))
 
-    def part(path: Path, type_number: int) -> NodeFact:
+    def part(path: NodePath, type_number: int) -> NodeFact:
         kind = Ref(PACKML_URI, type_number)
         return NodeFact(path, PACKML_URI, fresh(), path[:-1], _OBJECT, type_of=kind)
 
@@ -261,7 +261,7 @@ def _instance_nodes(
     yield NodeFact(_ROOT, SIMULATOR_URI, root, machines, _OBJECT, organizes, type_of=kind)
     yield part(_ADMIN, 5)
     yield part(_STATUS, 4)
-    identification: Path = (*_ROOT, "Identification")
+    identification: NodePath = (*_ROOT, "Identification")
     base_type = Ref(OPCUA_URI, ObjectIds.BaseObjectType)
     yield NodeFact(identification, DI_URI, fresh(), _ROOT, _OBJECT, type_of=base_type)
     for name, text in NAMEPLATE.items():
@@ -289,7 +289,7 @@ def _instance_nodes(
     yield from _method_nodes(_SET_UNIT_MODE, numbers, index)
 
 
-_DATA: Mapping[Path, Ref] = {
+_DATA: Mapping[NodePath, Ref] = {
     (*_ADMIN, "ProdProcessedCount"): Ref(PACKML_URI, 14),
     (*_ADMIN, "ProdDefectiveCount"): Ref(PACKML_URI, 14),
     (*_STATUS, "Parameter"): Ref(PACKML_URI, 16),
@@ -297,7 +297,7 @@ _DATA: Mapping[Path, Ref] = {
 }
 
 
-def _property(path: Path, uri: str, node: Ref, value: ua.Variant) -> NodeFact:
+def _property(path: NodePath, uri: str, node: Ref, value: ua.Variant) -> NodeFact:
     return NodeFact(
         path,
         uri,
@@ -311,7 +311,7 @@ def _property(path: Path, uri: str, node: Ref, value: ua.Variant) -> NodeFact:
     )
 
 
-def _state_nodes(current: Path, numbers: Iterator[int]) -> Iterator[NodeFact]:
+def _state_nodes(current: NodePath, numbers: Iterator[int]) -> Iterator[NodeFact]:
     yield NodeFact(
         current,
         OPCUA_URI,
@@ -330,7 +330,7 @@ def _state_nodes(current: Path, numbers: Iterator[int]) -> Iterator[NodeFact]:
 
 
 def _method_nodes(
-    path: Path, numbers: Iterator[int], index: Mapping[str, int]
+    path: NodePath, numbers: Iterator[int], index: Mapping[str, int]
 ) -> Iterator[NodeFact]:
     node = Ref(SIMULATOR_URI, next(numbers))
     yield NodeFact(path, PACKML_URI, node, path[:-1], ua.NodeClass.Method)

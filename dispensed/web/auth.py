@@ -97,8 +97,8 @@ async def _known(web: Web, token: str) -> Principal:
 def check_same_origin(request: Request) -> None:
     """Raise CrossSite for a change that another site's page sends with our cookie.
 
-    `Sec-Fetch-Site` is the browser's own word and holds behind a proxy too; a browser without it sends
-    `Origin`. Source: Fetch Metadata Request Headers, W3C; Fetch, WHATWG.
+    `Sec-Fetch-Site` is the browser's own word and holds behind a proxy too; others send `Origin`.
+    Source: Fetch Metadata Request Headers, W3C; Fetch, WHATWG.
     """
     if request.method in SAFE_METHODS:
         return

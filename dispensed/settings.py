@@ -5,8 +5,6 @@ named by dotted key (`database.url`), and the environment (`DISPENSED__HTTP__POR
 reports all faults together with file, line and key; it opens no device and makes no folder.
 """
 
-import json
-import textwrap
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ from pydantic_core import ErrorDetails
 
 from dispensed import settings_text
 from dispensed.errors import DispensedError
+from dispensed.settings_text import comment, toml_scalar
 
 ENV_PREFIX = "DISPENSED__"
 CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
@@ -37,30 +36,6 @@ DEVICE_ROLES = ("cabinet", "counter", "scale", "printer")
 """The keys of `[dispensing]` that name a device."""
 
 _ANY_DAY = datetime(2026, 1, 1, tzinfo=UTC)
-
-_EXAMPLE_WIDTH = 100
-_EXAMPLE_HEAD = """\
-# dispensed.toml: the configuration of one pharmacy, every key with its default and its unit.
-# A key may also be set by the environment, for example DISPENSED__HTTP__PORT=9000, or by a file in
-# $CREDENTIALS_DIRECTORY named by its dotted key, for example `database.url`.
-# `dispensed config check` names every fault at once."""
-_EXAMPLE_DEVICES = """\
-# [devices.robot1]
-# protocol = "wwks2"
-# address = "tcp://192.168.10.11:6050"
-
-# [devices.counter1]
-# protocol = "packml"
-# address = "opc.tcp://192.168.10.12:4840"
-
-# [devices.scale1]
-# protocol = "mtsics"
-# address = "serial:/dev/ttyS0?baud=9600&format=8N1"
-
-# [devices.printer1]
-# protocol = "zpl"
-# address = "tcp://192.168.10.14:9100"
-"""
 
 Scalar = str | int | float | bool
 
@@ -501,7 +476,7 @@ def _blamed_key(name: str, device: DeviceSettings, message: str) -> tuple[str, .
 
 def example_toml() -> str:
     """Return the commented example configuration; it loads and equals the defaults."""
-    parts = [_EXAMPLE_HEAD, ""]
+    parts = [settings_text.EXAMPLE_HEAD, ""]
     sections: list[tuple[str, BaseModel]] = []
     defaults = Settings()
     for key, field in Settings.model_fields.items():
@@ -509,28 +484,16 @@ def example_toml() -> str:
         if isinstance(value, BaseModel):
             sections.append((key, value))
         elif not isinstance(value, dict):
-            parts += [*_comment(field.description or ""), f"{key} = {_toml(value)}"]
+            parts += [*comment(field.description or ""), f"{key} = {toml_scalar(value)}"]
     for key, section in sections:
-        parts += ["", *_comment(type(section).__doc__ or ""), f"[{key}]"]
+        parts += ["", *comment(type(section).__doc__ or ""), f"[{key}]"]
         for name, field in type(section).model_fields.items():
             value = cast("object", dict(section)[name])
-            setting = f'# {name} = ""' if value is None else f"{name} = {_toml(value)}"
-            parts += [*_comment(field.description or ""), setting]
-    parts += ["", *_comment(Settings.model_fields["jobs"].description or ""), "[jobs]"]
-    parts += [f"{name} = {_toml(cron)}" for name, cron in DEFAULT_CRONS.items()]
-    parts += ["", *_comment(Settings.model_fields["devices"].description or "")]
+            setting = f'# {name} = ""' if value is None else f"{name} = {toml_scalar(value)}"
+            parts += [*comment(field.description or ""), setting]
+    parts += ["", *comment(Settings.model_fields["jobs"].description or ""), "[jobs]"]
+    parts += [f"{name} = {toml_scalar(cron)}" for name, cron in DEFAULT_CRONS.items()]
+    parts += ["", *comment(Settings.model_fields["devices"].description or "")]
     for name, field in DeviceSettings.model_fields.items():
-        parts += _comment(f"  {name}: {field.description}")
-    return "\n".join([*parts, "", _EXAMPLE_DEVICES])
-
-
-def _comment(text: str) -> list[str]:
-    joined = text.rstrip() if text.startswith(" ") else " ".join(text.split())
-    return textwrap.wrap(
-        " ".join(joined.split("\n")), _EXAMPLE_WIDTH, initial_indent="# ", subsequent_indent="# "
-    )
-
-
-def _toml(value: object) -> str:
-    """Write a scalar default as TOML; JSON writes these the same way."""
-    return json.dumps(str(value) if isinstance(value, Path) else value)
+        parts += comment(f"  {name}: {field.description}")
+    return "\n".join([*parts, "", settings_text.EXAMPLE_DEVICES])

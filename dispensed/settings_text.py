@@ -1,9 +1,35 @@
 """Plain text work for the settings: the line of a TOML key, and values written as text. Pure."""
 
+import json
 import re
+import textwrap
 import tomllib
 from dataclasses import dataclass
+from pathlib import Path
 
+EXAMPLE_WIDTH = 100
+EXAMPLE_HEAD = """\
+# dispensed.toml: the configuration of one pharmacy, every key with its default and its unit.
+# A key may also be set by the environment, for example DISPENSED__HTTP__PORT=9000, or by a file in
+# $CREDENTIALS_DIRECTORY named by its dotted key, for example `database.url`.
+# `dispensed config check` names every fault at once."""
+EXAMPLE_DEVICES = """\
+# [devices.robot1]
+# protocol = "wwks2"
+# address = "tcp://192.168.10.11:6050"
+
+# [devices.counter1]
+# protocol = "packml"
+# address = "opc.tcp://192.168.10.12:4840"
+
+# [devices.scale1]
+# protocol = "mtsics"
+# address = "serial:/dev/ttyS0?baud=9600&format=8N1"
+
+# [devices.printer1]
+# protocol = "zpl"
+# address = "tcp://192.168.10.14:9100"
+"""
 DEVICE_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _SYNTAX_PLACE = re.compile(
@@ -47,6 +73,19 @@ def key_lines(text: str) -> dict[tuple[str, ...], int]:
         else:
             scan.pair(table)
     return scan.lines
+
+
+def comment(text: str) -> list[str]:
+    """Return a text as comment lines."""
+    joined = text.rstrip() if text.startswith(" ") else " ".join(text.split())
+    return textwrap.wrap(
+        " ".join(joined.split("\n")), EXAMPLE_WIDTH, initial_indent="# ", subsequent_indent="# "
+    )
+
+
+def toml_scalar(value: object) -> str:
+    """Write a scalar default as TOML; JSON writes these the same way."""
+    return json.dumps(str(value) if isinstance(value, Path) else value)
 
 
 @dataclass

@@ -2,12 +2,12 @@
 
 import json
 import os
+import resource
 import socket
 import stat
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -45,6 +45,18 @@ def runner(config: Path, environ: dict[str, str] | None = None) -> Run:
         return CliRunner(env=environ or {}).invoke(cli, ["--config", str(config), *arguments])
 
     return run
+
+
+def cpu_ms(command: list[str], environ: dict[str, str]) -> float:
+    """Processor time of a command; other work on the machine does not count."""
+
+    def spent() -> float:
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return (usage.ru_utime + usage.ru_stime) * 1000
+
+    before = spent()
+    subprocess.run(command, capture_output=True, check=True, env=environ)
+    return spent() - before
 
 
 @pytest.fixture
@@ -90,16 +102,9 @@ def test_help_is_fast_and_imports_no_command() -> None:
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout == "False False\n"
-    times = []
-    for _ in range(5):
-        start = time.perf_counter()
-        subprocess.run(
-            [sys.executable, "-m", "dispensed", "--help"], capture_output=True, check=True
-        )
-        times.append((time.perf_counter() - start) * 1000)
-        if times[-1] < HELP_MS:
-            return
-    raise AssertionError(f"--help took {min(times):.0f} ms at best")
+    environ = {key: value for key, value in os.environ.items() if "COV" not in key}
+    least = min(cpu_ms([sys.executable, "-m", "dispensed", "--help"], environ) for _ in range(5))
+    assert least < HELP_MS
 
 
 def test_every_command_exists_and_takes_json() -> None:

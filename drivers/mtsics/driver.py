@@ -131,8 +131,6 @@ class MtsicsDriver:
         self._lost = asyncio.Event()
         self._identity = Identity()
         self._limit: Decimal | None = None
-        self._tare: Decimal | None = None
-        self._resets_seen = 0
 
     # ------------------------------------------------------------ life
 
@@ -195,7 +193,8 @@ class MtsicsDriver:
         async with self._turn(timeout_s) as deadline:
             most = self._options.plausible_max or self._limit
             if most is None:
-                raise Unsupported(f"{self._name}: the scale tells no capacity; set plausible_max")
+                unit = self._options.unit
+                raise Unsupported(f"{self._name}: no capacity in {unit} known; set plausible_max")
             least = self._options.plausible_min
             least = -most if least is None else least
             reading = self._reading(await self._net(deadline, need=self._need, settled=True))
@@ -210,15 +209,12 @@ class MtsicsDriver:
     async def zero(self, *, timeout_s: float) -> None:
         """Set the zero point; asked until confirmed often enough, which does not change the end."""
         async with self._turn(timeout_s) as deadline:
-            self._tare = None
             await self._agreed(Command("Z"), deadline, wait_s=self._options.stability_timeout_s)
-            await self._learn_tare(deadline)
             self._link.unasked = ""
 
     async def tare(self, *, timeout_s: float) -> WeightReading:
         """Take the present load as tare and return it, confirmed by the tare memory."""
         async with self._turn(timeout_s) as deadline:
-            self._tare = None
             seen = []
             for _ in range(TARES_MAX):
                 heard = await self._agreed(
@@ -227,7 +223,6 @@ class MtsicsDriver:
                 taken = self._reading(heard)
                 held = await self._tare_memory(deadline)
                 if held == taken.value:
-                    self._trust_tare(held)
                     self._link.unasked = ""
                     return taken
                 seen.append(f"took {taken.value}, holds {held}")
@@ -240,8 +235,9 @@ class MtsicsDriver:
         if unit != self._options.unit or not wanted.is_finite() or not 0 <= wanted < _TARE_LIMIT:
             raise DeviceRefused(f"{self._name}: no tare of {wanted} {unit}", reason="L")
         async with self._turn(self._options.stability_timeout_s) as deadline:
-            self._tare = None
             await self._write_tare(wanted, deadline)
+            if self._link.unasked in ("T", "TI"):
+                self._link.unasked = ""
 
     async def commands(self) -> frozenset[str]:
         """Return the commands that the scale says it knows (I0)."""
@@ -301,7 +297,7 @@ class MtsicsDriver:
         """Ask for the weight until the same answer came `need` times in a row.
 
         With `settled` a moving or busy scale is asked again until the deadline, and over and under
-        range must agree as a weight must. A tare that a reset has cleared is put back first.
+        range must agree as a weight must.
         """
         command = Command("SI")
         failures, streak = _Failures(command, deadline), _Streak(need)
@@ -321,9 +317,7 @@ class MtsicsDriver:
                 continue
             failures.clear()
             moving = settled and _unsettled(heard.reply)
-            if await self._tare_doubtful(deadline):
-                streak.clear()
-            elif moving:
+            if moving:
                 streak.clear()
                 await self._pause(deadline)
             elif streak.add(heard):
@@ -389,7 +383,6 @@ class MtsicsDriver:
         model, limit, unit = data or ("", None, "")
         self._limit = limit if unit == self._options.unit else None
         self._identity = Identity(model=model, serial=serial, firmware=software)
-        await self._learn_tare(deadline)
 
     async def _serial(self, deadline: float) -> str:
         return _texts(_answer(await self._agreed(Command("I4"), deadline)))
@@ -412,43 +405,16 @@ class MtsicsDriver:
     async def _tare_memory(self, deadline: float) -> Decimal:
         return self._reading(await self._agreed(Command("TA"), deadline)).value
 
-    async def _learn_tare(self, deadline: float) -> None:
-        """Take note of the tare that the scale holds; a scale without TA has none to lose."""
-        try:
-            tare = await self._tare_memory(deadline)
-        except Unsupported:
-            tare = Decimal(0)
-        self._trust_tare(tare)
-
-    def _trust_tare(self, tare: Decimal) -> None:
-        self._tare = tare
-        self._resets_seen = self._link.resets
-
-    async def _tare_doubtful(self, deadline: float) -> bool:
-        """Whether a weight just heard may lack the tare: the first one after a reset.
-
-        A reset may clear the tare, which is put back; damaged on its way it may even take one.
-        """
-        if self._link.resets == self._resets_seen:
-            return False
-        known = self._tare
-        await self._learn_tare(deadline)
-        if known is not None and self._tare != known:
-            if self._tare == 0:
-                await self._write_tare(known, deadline)
-            else:
-                self._link.unasked = f"with a tare of {self._tare} instead of {known}"
-                self._tare = known
-        return True
-
     async def _write_tare(self, wanted: Decimal, deadline: float) -> None:
         """Make the tare memory hold `wanted`, rounded to the digits of the scale."""
         command = Command("TA", (f"{wanted:f}", self._options.unit)) if wanted else Command("TAC")
-        await self._agreed(command, deadline)
-        held = await self._tare_memory(deadline)
-        if held != wanted.quantize(held):
-            raise Disagreement(f"{self._name}: tare {wanted} was asked, the scale holds {held}")
-        self._trust_tare(held)
+        held = Decimal(0)
+        for _ in range(TARES_MAX):
+            await self._agreed(command, deadline)
+            held = await self._tare_memory(deadline)
+            if held == wanted.quantize(held):
+                return
+        raise Disagreement(f"{self._name}: tare {wanted} was asked, the scale holds {held}")
 
 
 def _answer(heard: Heard) -> Answer:

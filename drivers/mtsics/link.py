@@ -21,6 +21,7 @@ from drivers.mtsics.codec import (
     Command,
     LineError,
     Misunderstood,
+    Refusal,
     Reply,
     ReplyStatus,
     decode,
@@ -28,10 +29,10 @@ from drivers.mtsics.codec import (
 )
 from drivers.transport import LinkLost, Transport
 
-RESETS_MAX = 3
+TRIES_MAX = 3
 """Tries to bring the line in step."""
 LINES_MAX = 200
-"""Lines of one answer, or skipped while waiting for the answer to a reset."""
+"""Lines of one answer, or skipped while the line is brought in step."""
 QUIET_S = 0.05
 """How long the line must be silent after opening to count as idle."""
 GARBAGE_MAX = 256
@@ -43,7 +44,9 @@ _ANSWERED_AS = {"SI": ("S",), "@": ("I4",)}
 """Commands whose answer has another name. Source: 11781363, commands SI and @."""
 
 _MOVES_REFERENCE = frozenset({"Z", "ZI", "T", "TI", "TAC"})
-"""Commands that move zero or tare. TI lies one wrong bit from TA, T two from @, ZI two from SI."""
+"""Commands that move zero or tare. One byte makes T of TA, one bit TI of TA, two bits ZI of SI."""
+_WAIT = ("T", "Z")
+"""Commands sent here whose answer may wait for stability."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +68,13 @@ class NotUnderstoodError(ProtocolError):
 class Link:
     """The line to one scale; the caller makes sure that calls do not overlap.
 
-    After an exchange that failed, for whatever reason, the next one resets the scale first (`@`,
-    which cancels what it was doing) and skips all that comes before the answer to that. `resets`
-    counts it: some scales clear their tare memory then, others do not. `unasked` is the answer
-    to a command that was never sent, because one was damaged on its way; the caller clears it.
+    After an exchange that failed, for whatever reason, the next one brings the line in step first:
+    it asks for the serial number and skips all that comes before that. Only after T and Z, which
+    may still wait for stability, it sends `@`, which cancels them; some scales clear their tare
+    then.
+
+    `unasked` names a command that moves zero or tare and was answered although it was never sent,
+    because another was damaged on its way; the caller clears it when the reference is set again.
     """
 
     def __init__(self, line: Transport, sink: Sink, *, line_timeout_s: float) -> None:
@@ -81,11 +87,10 @@ class Link:
         self._garbage = bytearray()
         self._garbage_after = 0.0
         self._asked = ""
-        self.resets = 0
         self.unasked = ""
 
     async def open(self) -> None:
-        """Open the line; one that is not silent is reset before the first command."""
+        """Open the line; one that is not silent is brought in step before the first command."""
         await self._line.open()
         self._forget()
         self._dirty = False
@@ -105,7 +110,7 @@ class Link:
         than exactly one answer to this command.
         """
         if self._dirty:
-            await self._reset(deadline)
+            await self._get_in_step(deadline)
         self._dirty = True
         self._asked = command.name
         self._note(self._line.discard() + self._forget())
@@ -191,17 +196,17 @@ class Link:
             lost.moved = Moved.NO  # no command of a scale moves stock
             raise
 
-    async def _reset(self, deadline: float) -> None:
-        """Bring the line in step; raises DeviceTimeout when the scale does not answer to it."""
-        for _ in range(RESETS_MAX):
+    async def _get_in_step(self, deadline: float) -> None:
+        """Skip what is not the answer to a harmless question; DeviceTimeout when there is none."""
+        question = Command("@" if self._asked in _WAIT else "I4")
+        for _ in range(TRIES_MAX):
             self._note(self._line.discard() + self._forget())
-            self.resets += 1
-            await self._write(Command("@"))
+            await self._write(question)
             until = min(deadline, asyncio.get_running_loop().time() + self._line_timeout_s)
             if await self._skip_to_identity(until):
                 self._dirty = False
                 return
-        raise DeviceTimeout("no answer to a reset")
+        raise DeviceTimeout(f"no answer to {question.name}")
 
     async def _skip_to_identity(self, until: float) -> bool:
         for _ in range(LINES_MAX):
@@ -212,7 +217,7 @@ class Link:
                 return False
             except ProtocolError:
                 continue
-            if isinstance(reply, Answer) and reply.command == "I4" and not self._lines:
+            if isinstance(reply, Answer | Refusal) and reply.command == "I4" and not self._lines:
                 return True
             self._suspect(reply)
         return False

@@ -35,10 +35,11 @@ IDENTITY = {
     b"I3": b'I3 A "2.10 10.28.0.493.142"\r\n',
     b"TA": b"TA A      0.000 g\r\n",
     b"@": b'I4 A "B123456789"\r\n',
+    b"TAC": b"TAC A\r\n",
     b"SI": WEIGHT,
 }
-AFTER_RESET = [b"SI", b"@", b"SI", b"TA", b"TA", b"TA", b"SI"]
-"""A reset may have cleared the tare: the first weight after it does not count."""
+IN_STEP = [b"SI", b"I4", b"SI"]
+"""A weight that failed, the question that brings the line in step, the weight again."""
 
 
 class Score:
@@ -166,18 +167,20 @@ async def test_answers_that_never_agree_fail_to_connect(score: Score) -> None:
         await connected(score)
 
 
-async def test_an_answer_to_another_command_is_refused_and_the_line_reset(score: Score) -> None:
+async def test_an_answer_to_another_command_is_refused_and_the_line_brought_in_step(
+    score: Score,
+) -> None:
     driver = await connected(score)
     score.answers[b"SI"] = [b"TA A     92.500 g\r\n", WEIGHT, WEIGHT]
     assert (await driver.read()).value == Decimal("12.500")
-    assert score.sent == AFTER_RESET
+    assert score.sent == IN_STEP
 
 
 async def test_two_different_answers_to_one_command_are_refused(score: Score) -> None:
     driver = await connected(score)
     score.answers[b"SI"] = [b"S S     92.500 g\r\n" + WEIGHT, WEIGHT, WEIGHT]
     assert (await driver.read()).value == Decimal("12.500")
-    assert score.sent == AFTER_RESET
+    assert score.sent == IN_STEP
 
 
 async def test_an_answer_with_the_beginning_of_another_behind_it_is_refused(score: Score) -> None:
@@ -203,83 +206,89 @@ async def test_what_arrived_before_a_command_is_dropped_and_kept_as_garbage(scor
     ]
 
 
-async def test_the_reset_skips_everything_before_its_own_answer(score: Score) -> None:
+async def test_everything_before_the_answer_that_brings_the_line_in_step_is_skipped(
+    score: Score,
+) -> None:
     driver = await connected(score)
-    score.answers[b"SI"] = [b"", WEIGHT, WEIGHT]
-    score.answers[b"@"] = b'S S     92.500 g\r\nrubbish\r\nI4 A "B123456789"\r\n'
+    score.answers[b"SI"] = [b"", WEIGHT]
+    score.answers[b"I4"] = b'S S     92.500 g\r\nrubbish\r\nI4 A "B123456789"\r\n'
     assert (await driver.read()).value == Decimal("12.500")
-    assert score.sent == AFTER_RESET
+    assert score.sent == IN_STEP
 
 
-async def test_a_scale_that_answers_to_no_reset_times_out(score: Score) -> None:
+async def test_a_busy_scale_is_in_step(score: Score) -> None:
+    driver = await connected(score)
+    score.answers[b"SI"] = [b"", WEIGHT]
+    score.answers[b"I4"] = b"I4 I\r\n"
+    assert (await driver.read()).value == Decimal("12.500")
+
+
+async def test_a_scale_that_does_not_come_in_step_times_out(score: Score) -> None:
     driver = await connected(score)
     score.answers[b"SI"] = b""
-    score.answers[b"@"] = b""
-    with pytest.raises(DeviceTimeout):
-        await driver.read()
+    score.answers[b"I4"] = b""
+    with pytest.raises(DeviceTimeout, match="no answer to I4"):
+        await driver.weigh(timeout_s=60)
 
 
-async def test_a_reset_drowned_in_rubbish_times_out(score: Score) -> None:
+async def test_a_line_drowned_in_rubbish_times_out(score: Score) -> None:
     driver = await connected(score)
     score.answers[b"SI"] = b""
-    score.answers[b"@"] = b"rubbish\r\n" * 500
-    with pytest.raises(DeviceTimeout, match="reset"):
-        await driver.read()
+    score.answers[b"I4"] = b"rubbish\r\n" * 500
+    with pytest.raises(DeviceTimeout, match="no answer to I4"):
+        await driver.weigh(timeout_s=60)
 
 
-async def test_a_tare_that_a_reset_cleared_is_put_back(score: Score) -> None:
-    score.answers[b"TA"] = b"TA A     10.000 g\r\n"
+@pytest.mark.parametrize("command", [b"T", b"Z"])
+async def test_only_a_command_that_waits_for_stability_is_cancelled(
+    score: Score, command: bytes
+) -> None:
     driver = await connected(score)
-    score.answers[b"SI"] = [b"", WEIGHT, WEIGHT, WEIGHT, WEIGHT]
-    score.answers[b"TA"] = [b"TA A      0.000 g\r\n"] * 3 + [b"TA A     10.000 g\r\n"] * 3
-    score.answers[b"TA 10.000 g"] = b"TA A     10.000 g\r\n"
-    assert (await driver.weigh(timeout_s=1)).value == Decimal("12.500")
-    assert b"TA 10.000 g" in score.sent
+    score.answers[b"T"] = [b"", b"T S      0.000 g\r\n"]
+    score.answers[b"Z"] = [b"", b"Z A\r\n", b"Z A\r\n", b"Z A\r\n"]
+    await (driver.tare if command == b"T" else driver.zero)(timeout_s=1)
+    assert score.sent[:3] == [command, b"@", command]
 
 
-async def test_a_tare_that_survived_a_reset_is_left_alone(score: Score) -> None:
-    score.answers[b"TA"] = b"TA A     10.000 g\r\n"
+@pytest.mark.parametrize(
+    "answer", [b"TI S     12.500 g\r\n", b"T S     12.500 g\r\n", b"ZI S\r\n", b"Z A\r\n"]
+)
+async def test_a_command_damaged_into_tare_or_zero_stops_weighing_until_zeroed(
+    score: Score, answer: bytes
+) -> None:
     driver = await connected(score)
-    score.answers[b"SI"] = [b"", WEIGHT, WEIGHT, WEIGHT, WEIGHT]
-    assert (await driver.weigh(timeout_s=1)).value == Decimal("12.500")
-    assert b"TA 10.000 g" not in score.sent
-
-
-async def test_a_tare_that_became_another_stops_weighing_until_tared_again(score: Score) -> None:
-    score.answers[b"TA"] = b"TA A     10.000 g\r\n"
-    driver = await connected(score)
-    score.answers[b"SI"] = [b"", *[WEIGHT] * 20]
-    score.answers[b"TA"] = b"TA A     12.000 g\r\n"
-    score.answers[b"T"] = b"T S     12.000 g\r\n"
-    with pytest.raises(DeviceFault) as raised:
-        await driver.weigh(timeout_s=1)
-    assert raised.value.reason == "reference"
-    with pytest.raises(DeviceFault):
-        await driver.weigh(timeout_s=1)
-    assert (await driver.tare(timeout_s=1)).value == Decimal("12.000")
-    assert (await driver.weigh(timeout_s=1)).value == Decimal("12.500")
-
-
-async def test_a_command_damaged_into_taring_stops_weighing_until_zeroed(score: Score) -> None:
-    driver = await connected(score)
-    score.answers[b"SI"] = [b"TI S     12.500 g\r\n", *[b"S S      0.000 g\r\n"] * 9]
+    score.answers[b"SI"] = [answer, *[b"S S      0.000 g\r\n"] * 9]
     score.answers[b"Z"] = b"Z A\r\n"
-    with pytest.raises(DeviceFault, match="TI unasked"):
-        await driver.weigh(timeout_s=1)
+    for _ in range(2):
+        with pytest.raises(DeviceFault, match="unasked") as raised:
+            await driver.weigh(timeout_s=1)
+        assert raised.value.reason == "reference"
     await driver.zero(timeout_s=1)
     assert (await driver.weigh(timeout_s=1)).value == Decimal("0.000")
 
 
-@pytest.mark.parametrize("answer", [b"T S     12.500 g\r\n", b"Z A\r\n"])
-async def test_a_reset_damaged_into_tare_or_zero_stops_weighing(
-    score: Score, answer: bytes
-) -> None:
+async def test_a_zero_heard_while_coming_in_step_stops_weighing_until_tared(score: Score) -> None:
     driver = await connected(score)
     score.answers[b"SI"] = [b"", *[WEIGHT] * 9]
-    score.answers[b"@"] = [answer, IDENTITY[b"@"]]
-    with pytest.raises(DeviceFault) as raised:
+    score.answers[b"I4"] = b"ZI S\r\n" + IDENTITY[b"I4"]
+    score.answers[b"T"] = b"T S      0.000 g\r\n"
+    with pytest.raises(DeviceFault, match="ZI unasked"):
         await driver.weigh(timeout_s=1)
-    assert raised.value.reason == "reference"
+    await driver.set_tare(None)
+    with pytest.raises(DeviceFault, match="ZI unasked"):
+        await driver.weigh(timeout_s=1)
+    await driver.tare(timeout_s=1)
+    assert (await driver.weigh(timeout_s=1)).value == Decimal("12.500")
+
+
+async def test_a_tare_taken_by_a_damaged_question_is_mended_by_setting_it(score: Score) -> None:
+    driver = await connected(score)
+    score.answers[b"TA"] = [b"T S     12.500 g\r\n", *[b"TA A     12.500 g\r\n"] * 3] + [
+        b"TA A      0.000 g\r\n"
+    ] * 3
+    await driver.set_tare(None)
+    assert score.sent.count(b"TAC") == 6
+    assert (await driver.weigh(timeout_s=1)).value == Decimal("12.500")
 
 
 async def test_a_late_answer_to_the_own_zero_is_no_damaged_command(score: Score) -> None:
@@ -380,14 +389,6 @@ async def test_a_shape_that_is_no_weight_is_a_protocol_error(score: Score, answe
         await driver.read()
 
 
-async def test_an_answer_where_a_weight_belongs_is_a_protocol_error(score: Score) -> None:
-    driver = await connected(score)
-    score.answers[b"Z"] = b"Z A\r\n"
-    score.answers[b"TA"] = b'TA B "x"\r\n' + b'TA B "x"\r\n' * 300
-    with pytest.raises(ProtocolError, match="more than 200 lines"):
-        await driver.zero(timeout_s=1)
-
-
 async def test_identification_that_a_busy_scale_refuses_fails_to_connect(score: Score) -> None:
     score.answers[b"I2"] = b"I2 I\r\n"
     with pytest.raises(NotStable):
@@ -395,14 +396,11 @@ async def test_identification_that_a_busy_scale_refuses_fails_to_connect(score: 
     assert score.lost == "closed here"
 
 
-async def test_a_weight_where_text_belongs_is_a_protocol_error(score: Score) -> None:
-    score.answers[b"TA"] = b'TA B "x"\r\nTA I\r\n'
-    with pytest.raises(NotStable):
-        await connected(score)
-    score.answers[b"@"] = b"TA A      0.000 g\r\n"
-    score.answers[b"I4"] = b""
-    with pytest.raises(DeviceTimeout):
-        await connected(score)
+async def test_more_lines_than_any_answer_has_are_a_protocol_error(score: Score) -> None:
+    driver = await connected(score)
+    score.answers[b"TA"] = b'TA B "x"\r\n' * 300
+    with pytest.raises(ProtocolError, match="more than 200 lines"):
+        await driver.set_tare(None)
 
 
 async def test_an_overlong_line_is_garbage_and_the_next_answer_counts(score: Score) -> None:
@@ -419,13 +417,13 @@ async def test_the_listed_commands_are_all_lines_of_the_answer(score: Score) -> 
     assert await driver.commands() == {"I0", "S", "TA"}
 
 
-async def test_a_line_that_talks_when_opened_is_reset_first(score: Score) -> None:
+async def test_a_line_that_talks_when_opened_is_brought_in_step_first(score: Score) -> None:
     score.waiting = b"S S     92.500 g\r\n"
     inbox = Inbox()
     spec = DeviceSpec("scale1", "tcp://127.0.0.1:1")
     driver = MtsicsDriver(spec, inbox.put, transport=score)
     assert (await driver.connect()).firmware == "2.10 10.28.0.493.142"
-    assert score.sent[0] == b"@"
+    assert score.sent[:2] == [b"I4", b"I4"]
     assert inbox.kinds() == ["garbage"]
 
 

@@ -349,9 +349,10 @@ async def test_a_weight_outside_the_plausible_window_is_an_error() -> None:
 
 
 async def test_another_unit_than_the_configured_is_an_error() -> None:
-    async with mtsics_bench(options={"unit": "kg"}) as bench:
-        with pytest.raises(DeviceFault, match="sends g, kg is configured"):
-            await bench.scale.connect()
+    async with connected(options={"unit": "kg", "plausible_max": 1}) as bench:
+        with pytest.raises(DeviceFault, match="sends g, kg is configured") as raised:
+            await bench.scale.weigh(timeout_s=PATIENCE_S)
+        assert raised.value.reason == "unit"
 
 
 async def test_calls_before_connecting_are_refused() -> None:

@@ -160,7 +160,7 @@ class People:
                 )
             )
             await asyncio.gather(*(self.look_after(row) for row in rows))
-            await asyncio.sleep(0.02)
+            await self.shop.something_changes()
 
 
 def heal(shop: Shop) -> None:

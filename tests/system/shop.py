@@ -65,6 +65,12 @@ class Shop:
                 while not all(self.fleet.is_up(name) for name in OPTIONS):
                     await listener.next()
 
+    async def something_changes(self, at_most_s: float = 0.05) -> None:
+        """Wait for the next change of anything, or a moment."""
+        with contextlib.suppress(TimeoutError), self.site.changes.subscribe() as listener:
+            async with asyncio.timeout(at_most_s):
+                await listener.next()
+
     async def open_stock(
         self, item_id: str, lot: str, expiry: date, *, where: str, packs: int
     ) -> None:

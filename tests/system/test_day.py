@@ -19,6 +19,7 @@ from dispensed.model.dispensing import DispenseState
 from dispensed.services import catalog, dispensing, reconciling
 from dispensed.services.dispensing import Order
 from dispensed.services.recalls import Recall, open_recall
+from simulators.base import Model
 from tests.system.people import People, heal
 from tests.system.shop import TODAY, Shop, open_shop
 
@@ -74,12 +75,12 @@ def trouble(shop: Shop, rng: random.Random) -> None:
     """Switch on one fault, once."""
     if rng.random() < 0.7:
         machine, fault = rng.choice(MACHINE_FAULTS)
-        model = {
+        models: dict[str, Model] = {
             "counter": shop.stage.counter,
             "robot": shop.stage.robot,
             "printer": shop.stage.printer,
-        }[machine]
-        model.faults.switch(fault, on=True, times=1)
+        }
+        models[machine].faults.switch(fault, on=True, times=1)
     else:
         device, fault = rng.choice(LINE_FAULTS)
         shop.stage.wires[device].faults.switch(fault, on=True, times=1)
@@ -134,7 +135,7 @@ async def play(shop: Shop, seed: int) -> tuple[People, int, tuple[str, str]]:
         group.create_task(people.work(over))
         for number in range(FILLS):
             while await unfinished(shop) >= AT_ONCE:
-                await asyncio.sleep(0.01)
+                await shop.something_changes()
                 heal(shop)
             if rng.random() < 0.05:
                 trouble(shop, rng)
@@ -159,7 +160,7 @@ async def play(shop: Shop, seed: int) -> tuple[People, int, tuple[str, str]]:
                 head_at_recall = await shop.site.store.read(last_movement)
         while await unfinished(shop):
             heal(shop)
-            await asyncio.sleep(0.05)
+            await shop.something_changes()
         over.set()
     return people, head_at_recall, recalled
 

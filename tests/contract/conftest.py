@@ -1,8 +1,14 @@
 """Fixtures that every contract suite can ask for."""
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import pytest
 
 from tests.contract.transports import FAITHFUL, LINES, UNFAITHFUL, Inbox, Line
+
+if TYPE_CHECKING:
+    from tests.contract.opcua_stand import Stand
 
 
 def _named(line: Line) -> str:
@@ -34,3 +40,18 @@ def unfaithful_line(request: pytest.FixtureRequest) -> Line:
 def inbox() -> Inbox:
     """A sink that keeps what it is given."""
     return Inbox()
+
+
+@pytest.fixture(scope="session")
+def opcua_stand() -> "Iterator[Stand]":
+    """One OPC UA counter for the whole session; building its server takes seconds."""
+    from tests.contract.opcua_stand import a_stand  # noqa: PLC0415 - asyncua is slow to import
+
+    yield from a_stand()
+
+
+@pytest.fixture
+def stand(opcua_stand: "Stand") -> "Stand":
+    """The OPC UA counter, new for this test."""
+    opcua_stand.reset()
+    return opcua_stand

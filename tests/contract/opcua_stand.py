@@ -118,7 +118,7 @@ class Stand:
 
 
 def a_stand() -> Iterator[Stand]:
-    """The body of a module-scoped fixture."""
+    """The body of a fixture."""
     stand = Stand()
     stand.start()
     yield stand

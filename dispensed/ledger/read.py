@@ -7,14 +7,27 @@ from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 
 from dispensed.errors import NotFound
 from dispensed.ledger.engine import Tx
-from dispensed.ledger.tables import balance, item, lot, movement, reservation, unbooked
-from dispensed.model.catalog import LotState
+from dispensed.ledger.holds import PROMISABLE
+from dispensed.ledger.tables import (
+    balance,
+    item,
+    location,
+    lot,
+    movement,
+    reservation,
+    unbooked,
+)
+from dispensed.model.catalog import LocationKind, LotState
 from dispensed.model.planning import usable_on
 
 
 @dataclass(frozen=True, slots=True)
 class StockRow:
-    """One lot at one place. `available` = on hand - held - blocked, never negative."""
+    """One lot at one place. `available` = on hand - held - blocked, never negative.
+
+    Blocked is what is not held of a lot that is not released, has expired or has no known expiry,
+    and of any lot in the tray of a fill, among rejects or outdates.
+    """
 
     item_id: str
     name: str
@@ -92,9 +105,11 @@ def stock(
             item.c.schedule,
             lot.c.expiry,
             lot.c.state,
+            location.c.kind,
         )
         .join(item, item.c.item_id == balance.c.item_id)
         .join(lot, _OF_LOT)
+        .join(location, location.c.location_id == balance.c.location_id)
         .where(balance.c.external.is_(False), balance.c.on_hand > 0)
         .order_by(
             item.c.name, balance.c.item_id, lot.c.expiry, balance.c.lot, balance.c.location_id
@@ -111,6 +126,7 @@ def stock(
     for row in tx.execute(query):
         free = row.on_hand - row.held
         usable = row.state == LotState.RELEASED.value and usable_on(row.expiry, on_date)
+        usable = usable and LocationKind(row.kind) in PROMISABLE
         rows.append(
             StockRow(
                 item_id=row.item_id,

@@ -1,14 +1,15 @@
 """Brings a database to the newest schema, and says whether it is there."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, inspect, text
 
 from dispensed.errors import DispensedError
 from dispensed.ledger.tables import SCHEMA_REVISION
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _UPGRADE_LOCK = 0x64697370
@@ -21,8 +22,10 @@ class SchemaOutdated(DispensedError):
     code: ClassVar[str] = "schema_outdated"
 
 
-def alembic_config(tx: Connection) -> Config:
+def alembic_config(tx: Connection) -> "Config":
     """Return a configuration for alembic commands that run on `tx`."""
+    from alembic.config import Config  # noqa: PLC0415 - only an upgrade pays for it
+
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = tx
@@ -31,6 +34,8 @@ def alembic_config(tx: Connection) -> Config:
 
 def upgrade_schema(tx: Connection) -> None:
     """Run every missing migration inside the transaction of `tx`; may be called twice."""
+    from alembic import command  # noqa: PLC0415 - only an upgrade pays for it
+
     if tx.dialect.name == "postgresql":
         tx.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
     command.upgrade(alembic_config(tx), "head")

@@ -2,8 +2,7 @@
 
 Capabilities are small structural protocols over plain classes. A driver never books stock and never
 decides: it reports facts through a `Sink` (stored before they are interpreted) and does what it is
-told,
-once. Public methods state the wanted end state. A missing ability raises `Unsupported`.
+told, once. Public methods state the wanted end state. A missing ability raises `Unsupported`.
 """
 
 from collections.abc import Awaitable, Callable, Mapping

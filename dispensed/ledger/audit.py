@@ -221,11 +221,11 @@ def _movements(tx: Connection, found: _Findings) -> Iterator[Row[Any]]:
     while True:
         query = select(t.movement).where(t.movement.c.id > after).order_by(t.movement.c.id)
         try:
-            rows = tx.execute(query.limit(PAGE)).all()
+            rows = list(tx.execute(query.limit(PAGE)))
         except DBAPIError as error:
             if error.connection_invalidated:
                 raise
-            rows = tuple(_readable(tx, query, after, found))
+            rows = _readable(tx, query, after, found)
             if not rows:
                 raise
         yield from rows
@@ -239,16 +239,22 @@ def _readable(
     query: Select[Any],
     after: int,
     found: _Findings,
-) -> Iterator[Row[Any]]:
-    """Read the next PAGE numbers one by one, leaving out rows that SQLite cannot decode."""
+) -> list[Row[Any]]:
+    """Read the next PAGE numbers one by one, leaving out rows that SQLite cannot decode.
+
+    With nothing readable among them there is nothing to name; the caller says so.
+    """
+    rows: list[Row[Any]] = []
+    bad: dict[int, str] = {}
     for number in range(after + 1, after + PAGE + 1):
         try:
-            row = tx.execute(query.where(t.movement.c.id == number)).one_or_none()
+            rows += tx.execute(query.where(t.movement.c.id == number)).all()
         except DBAPIError as error:
-            found.add("movement_unreadable", f"movement {number}", str(error.orig))
-        else:
-            if row is not None:
-                yield row
+            bad[number] = str(error.orig)
+    if rows:
+        for number, text in bad.items():
+            found.add("movement_unreadable", f"movement {number}", text)
+    return rows
 
 
 def _check_head(tx: Connection, found: _Findings, last: Head) -> None:

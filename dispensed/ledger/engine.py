@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import ClassVar, Generic, Self, TypeVar
+from typing import ClassVar, Generic, Protocol, Self, TypeVar
 
 from sqlalchemy import URL, Connection, select
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
@@ -75,42 +75,44 @@ class _TransactionDied(Exception):
     """The open transaction is gone with everything in it; nothing of it was committed."""
 
 
-class _Request:
-    """One waiting write. As a context manager it keeps the error of its body for the caller."""
+class _Request(Protocol):
+    """One waiting write, whatever it returns."""
 
-    error: BaseException | None = None
+    error: BaseException | None
 
-    def __enter__(self) -> Self:
+    def accepted(self) -> bool:
+        """Start; False when the caller has given up meanwhile."""
+        ...
+
+    def run(self, tx: Tx) -> None:
+        """Run the write in a savepoint of `tx`; raises nothing."""
+        ...
+
+    def deliver(self) -> None:
+        """Give the caller what the run left."""
+        ...
+
+
+class _Write(Generic[T]):
+    """A write and its caller; as a context manager it keeps the error of its body."""
+
+    def __init__(self, fn: Callable[[Tx], T]) -> None:
+        self._fn = fn
+        self._results: list[T] = []
+        self.error: BaseException | None = None
+        self.future: Future[T] = Future()
+
+    def __enter__(self) -> None:
         self.error = None
-        return self
 
     def __exit__(
         self,
         _kind: type[BaseException] | None,
         error: BaseException | None,
-        _: TracebackType | None,
+        _trace: TracebackType | None,
     ) -> bool:
         self.error = error
         return True
-
-    def accepted(self) -> bool:
-        """Start; False when the caller has given up meanwhile."""
-        raise NotImplementedError
-
-    def run(self, tx: Tx) -> None:
-        """Run the write in a savepoint of `tx`; raises nothing."""
-        raise NotImplementedError
-
-    def deliver(self) -> None:
-        """Give the caller what the run left."""
-        raise NotImplementedError
-
-
-class _Write(_Request, Generic[T]):
-    def __init__(self, fn: Callable[[Tx], T]) -> None:
-        self._fn = fn
-        self._results: list[T] = []
-        self.future: Future[T] = Future()
 
     def accepted(self) -> bool:
         return self.future.set_running_or_notify_cancel()
@@ -295,8 +297,7 @@ class Store:
         tx = self._begin()
         for request in batch:
             request.run(tx)
-            if request.error is not None:
-                self._check_alive(tx, request.error)
+            self._check_alive(tx, request.error)
         try:
             tx.commit()
         except SQLAlchemyError as error:
@@ -327,13 +328,14 @@ class Store:
             tx.execute(select(t.chain_head.c.id).with_for_update())
         return tx
 
-    def _check_alive(self, tx: Connection, error: BaseException) -> None:
-        """Raise _TransactionDied when the error of a request took the whole transaction with it."""
-        self._break_if_broken(error)
+    def _check_alive(self, tx: Connection, error: BaseException | None) -> None:
+        """Raise _TransactionDied when a request took the whole transaction with it."""
+        if error is not None:
+            self._break_if_broken(error)
         alive = not tx.closed and not tx.invalidated and in_transaction(tx)
         if not alive or self._read_only_reason is not None:
             self._disconnect()
-            raise _TransactionDied(str(error)) from error
+            raise _TransactionDied(str(error or "it ended the transaction itself")) from error
 
     def _commit_failed(self, batch: Sequence[_Request], error: SQLAlchemyError) -> None:
         """Tell a lost server, which may have committed, from a bad disk, which stops all."""

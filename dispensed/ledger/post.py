@@ -9,7 +9,7 @@ the end.
 
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from sqlalchemy import Connection, Row, bindparam, insert, select, union_all, update
 
@@ -334,11 +334,11 @@ def _repeated_fact(tx: Connection, move: Move) -> FactPosted | None:
     row = _movement_of(tx, move.request_id)
     claim = _claim_of(tx, move.request_id)
     moved = 0 if row is None else row.milli
-    content = None
     if claim is not None:
         content = _content(claim, claim.location_id, moved + claim.milli)
-    elif row is not None:
-        content = _content(row, row.source, moved)
+    else:
+        only = cast("Row[Any]", row)
+        content = _content(only, only.source, moved)
     if content != _move_content(move):
         raise RequestReused(f"request {move.request_id} was used before for another movement")
     return _fact_state(tx, move.request_id, repeated=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, insert, or_, select, update
+from sqlalchemy import ColumnElement, insert, select, update
 
 from dispensed.errors import Conflict, NotFound
 from dispensed.ledger.engine import Tx
@@ -90,16 +90,6 @@ def close_case(tx: Tx, recall_id: int, stamp: Stamp) -> RecallRow:
     )
     audit(tx, stamp, "closed", f"recall {recall_id}", {})
     return get(tx, recall_id)
-
-
-def is_recalled(tx: Tx, item_id: str, lot: str) -> bool:
-    """Say whether an open case names a lot."""
-    query = select(recall_case.c.id).where(
-        recall_case.c.item_id == item_id,
-        recall_case.c.state == "open",
-        or_(recall_case.c.lot == lot, recall_case.c.lot.is_(None)),
-    )
-    return tx.execute(query.limit(1)).first() is not None
 
 
 def get(tx: Tx, recall_id: int) -> RecallRow:

@@ -1,11 +1,12 @@
 """A small pharmacy to post in: two items, three lots, some places, and short ways to say a move."""
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 
-from dispensed.ledger import catalog, dispenses, post
+from dispensed.ledger import catalog, dispenses, post, read
 from dispensed.ledger.dispenses import NewDispense
 from dispensed.ledger.engine import Store, Tx
-from dispensed.ledger.post import Move, Stamp
+from dispensed.ledger.post import FactPosted, Move, Posted, Stamp
 from dispensed.model.catalog import (
     ExpirySource,
     Item,
@@ -79,7 +80,7 @@ def put_lot(
     catalog.put_lot(tx, Lot(item_id, lot, expiry, source, state), STAMP)
 
 
-def move(
+def move(  # noqa: PLR0913 - a movement is these facts
     kind: MovementKind,
     source: str,
     target: str,
@@ -110,6 +111,26 @@ def stocked(tx: Tx, units: int = 100, place: str = SHELF, lot: str = LOT) -> int
     return post.post(tx, opening, STAMP, on_date=TODAY).movement_id
 
 
+def blocking(lot: str, state: LotState) -> Callable[[Tx], Lot]:
+    """Return a write that sets the state of a lot."""
+    return lambda tx: catalog.set_lot_state(tx, ITEM, lot, state, STAMP)
+
+
+def posting(wanted: Move) -> Callable[[Tx], Posted]:
+    """Return a write that posts a movement."""
+    return lambda tx: post.post(tx, wanted, STAMP, on_date=TODAY)
+
+
+def telling(fact: Move) -> Callable[[Tx], FactPosted]:
+    """Return a write that books a fact."""
+    return lambda tx: post.post_fact(tx, fact, STAMP)
+
+
+def booked(place: str) -> Callable[[Tx], dict[tuple[str, str], int]]:
+    """Return a read of what the book holds at a place."""
+    return lambda tx: read.book_of(tx, place)
+
+
 def order(tx: Tx, name: str = "rx1", units: int = 30) -> int:
     """Record an order; returns the dispense."""
     new = NewDispense(name, f"ask:{name}", ITEM, units * 1000, "p-1", 5, "auto")
@@ -118,4 +139,4 @@ def order(tx: Tx, name: str = "rx1", units: int = 30) -> int:
 
 def posted(store: Store, wanted: Move) -> int:
     """Post in a write of its own; returns the movement."""
-    return store.write_sync(lambda tx: post.post(tx, wanted, STAMP, on_date=TODAY)).movement_id
+    return store.write_sync(posting(wanted)).movement_id

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import date
+from functools import partial
 
 import pytest
 from sqlalchemy import select
@@ -40,7 +41,7 @@ def _events(store: Store) -> list[str]:
 def test_an_item_is_put_once_and_changed_by_putting_it_again(shop: Store) -> None:
     before = len(_events(shop))
     for item in (NEW, NEW, replace(NEW, labeler="Lupin")):
-        shop.write_sync(lambda tx, item=item: catalog.put_item(tx, item, STAMP))
+        shop.write_sync(partial(catalog.put_item, item=item, stamp=STAMP))
     assert shop.read_sync(lambda tx: catalog.get_item(tx, NEW.item_id)).labeler == "Lupin"
     assert _events(shop)[before:] == ["item.added", "item.changed"]
 
@@ -133,7 +134,7 @@ def test_14_a_lot_that_arrives_under_an_open_recall_is_recalled(
 
     case = shop.write_sync(recall)
     assert _put(shop, _lot(date(2028, 1, 31), "N7")).state is LotState.RECALLED
-    with pytest.raises(catalog.LotRecalled, match="lot N7 .* open recall, not to be released"):
+    with pytest.raises(catalog.LotRecalled, match=r"lot N7 .* open recall, not to be released"):
         shop.write_sync(lambda tx: catalog.set_lot_state(tx, ITEM, "N7", LotState.RELEASED, STAMP))
     shop.write_sync(lambda tx: recalls.close_case(tx, case, STAMP))
     freed = shop.write_sync(
@@ -150,7 +151,7 @@ def test_a_place_is_put_once_and_may_move_to_another_parent(shop: Store) -> None
     shelf = Location(SHELF, LocationKind.BIN, parent="area")
     before = len(_events(shop))
     for place in (area, shelf, shelf):
-        shop.write_sync(lambda tx, place=place: catalog.put_location(tx, place, STAMP))
+        shop.write_sync(partial(catalog.put_location, location=place, stamp=STAMP))
     assert _events(shop)[before:] == ["location.added", "location.moved"]
     assert shop.read_sync(lambda tx: catalog.get_location(tx, SHELF)) == shelf
     with pytest.raises(UnknownLocation, match="no location attic"):
@@ -163,7 +164,7 @@ def test_a_place_never_becomes_another_kind_or_device(shop: Store) -> None:
         Location(ROBOT, LocationKind.DEVICE, device="robot2"),
     ):
         with pytest.raises(catalog.LocationConflict, match=r"is a device \(device robot1\), not"):
-            shop.write_sync(lambda tx, other=other: catalog.put_location(tx, other, STAMP))
+            shop.write_sync(partial(catalog.put_location, location=other, stamp=STAMP))
 
 
 def test_every_place_and_account_is_listed(shop: Store) -> None:

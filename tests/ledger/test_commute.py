@@ -1,7 +1,7 @@
 """Facts commute: any order, with any repeats, gives the same balances.
 
-True when the facts that leave one place with one lot all have one target, and for any targets at all
-when the stock suffices for every fact in the end.
+True when the facts that leave one place with one lot all have one target, and for any targets at
+all when the stock suffices for every fact in the end.
 """
 
 from collections.abc import Sequence

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, event, func, insert, make_url, select, text
+from sqlalchemy import Connection, Engine, event, func, insert, make_url, select, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from dispensed.errors import Conflict
@@ -251,6 +251,15 @@ def test_one_write_that_loses_the_transaction_does_not_take_the_others_with_it(
     assert store.read_only_reason is None
 
 
+def test_a_write_that_closes_the_connection_harms_only_itself(store: Store) -> None:
+    def close(tx: Tx) -> None:
+        tx.close()
+
+    with pytest.raises(StoreUnavailable, match="did not take the write"):
+        store.write_sync(close)
+    assert store.write_sync(note("b")) == "b"
+
+
 def test_a_lost_connection_is_opened_again_for_the_next_write(store: Store) -> None:
     if store.dialect == "sqlite":
         return  # a file has no connection to lose
@@ -265,7 +274,7 @@ def test_a_lost_connection_is_opened_again_for_the_next_write(store: Store) -> N
     assert store.write_sync(note("b")) == "b"
 
 
-def make_engine_of(store: Store) -> database.Engine:
+def make_engine_of(store: Store) -> Engine:
     """Return an engine of its own on the store's database."""
     url = store._writer_engine.url
     return database.make_engine(url, database.Access.WRITE)
@@ -352,9 +361,12 @@ def test_writes_that_wait_behind_a_failed_commit_are_refused(
 
     event.listen(store._writer_engine, "commit", fail)
     with ThreadPoolExecutor(1) as pool:
-        with pytest.raises(StoreReadOnly), held_up(store):
-            waiting = pool.submit(store.write_sync, note("a"))
-            _until_queued(store, 1)
+        busy = held_up(store)
+        busy.__enter__()
+        waiting = pool.submit(store.write_sync, note("a"))
+        _until_queued(store, 1)
+        with pytest.raises(StoreReadOnly):
+            busy.__exit__(None, None, None)
         assert isinstance(waiting.exception(), StoreReadOnly)
     event.remove(store._writer_engine, "commit", fail)
 

@@ -28,6 +28,7 @@ from tests.ledger.book import (
     STAMP,
     TODAY,
     K,
+    blocking,
     move,
     order,
     posted,
@@ -169,7 +170,7 @@ def test_5_available_is_on_hand_less_held_less_blocked(store: Store) -> None:
     assert _numbers(store, last_day) == (100_000, 30_000, 0, 70_000)
     assert _numbers(store, last_day + timedelta(days=1)) == (100_000, 30_000, 70_000, 0)
     for state in (LotState.HOLD, LotState.QUARANTINE, LotState.RECALLED, LotState.DAMAGED):
-        store.write_sync(lambda tx, s=state: catalog.set_lot_state(tx, ITEM, LOT, s, STAMP))
+        store.write_sync(blocking(LOT, state))
         assert _numbers(store, TODAY) == (100_000, 30_000, 70_000, 0)
 
 
@@ -200,7 +201,7 @@ def test_6_nothing_of_a_blocked_lot_goes_to_a_patient_or_into_a_device(store: St
     blocked = [state for state in LotState if state is not LotState.RELEASED]
     assert blocked == ["quarantine", "hold", "recalled", "damaged"]
     for state in blocked:
-        store.write_sync(lambda tx, s=state: catalog.set_lot_state(tx, ITEM, LOT, s, STAMP))
+        store.write_sync(blocking(LOT, state))
         for towards in (
             move(K.LOAD, SHELF, ROBOT, 1, "x"),
             move(K.OUTPUT, ROBOT, FILL, 1, "x"),
@@ -235,7 +236,7 @@ def test_6_a_lot_of_unknown_expiry_is_blocked(store: Store) -> None:
 def test_6_a_blocked_lot_can_always_be_moved_out(store: Store) -> None:
     store.write_sync(stocked)
     for state in LotState:
-        store.write_sync(lambda tx, s=state: catalog.set_lot_state(tx, ITEM, LOT, s, STAMP))
+        store.write_sync(blocking(LOT, state))
         posted(store, move(K.TRANSFER, SHELF, OUTDATE, 12, f"out {state}"))
         posted(store, move(K.RETURN, OUTDATE, "ext:reverse-distributor", 4, f"return {state}"))
         posted(store, move(K.DESTROY, OUTDATE, "ext:destruction", 4, f"destroy {state}"))

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable
+from typing import cast
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -17,7 +18,7 @@ from hypothesis.stateful import (
 from sqlalchemy import select
 
 from dispensed.errors import Conflict
-from dispensed.ledger import audit, catalog, post, read
+from dispensed.ledger import audit, catalog, post
 from dispensed.ledger import tables as t
 from dispensed.ledger.engine import Store, Tx
 from dispensed.ledger.post import BlockedLot, InsufficientStock
@@ -38,9 +39,11 @@ from tests.ledger.book import (
     STAMP,
     TODAY,
     K,
+    booked,
     furnish,
     move,
     order,
+    posting,
 )
 
 PLACES = (SHELF, SHELF2, ROBOT, FILL)
@@ -89,9 +92,7 @@ class LedgerMachine(RuleBasedStateMachine):
         for lot in LOTS:
             self._arrive(lot, SHELF, 60)
             first = move(K.OPENING, OPENING, SHELF, 60, self._name(), lot=lot)
-            self.store.write_sync(
-                lambda tx, first=first: post.post(tx, first, STAMP, on_date=TODAY)
-            )
+            self.store.write_sync(posting(first))
 
     @rule(
         target=movements, route=st.sampled_from(DECISIONS), units=Units, lot=st.sampled_from(LOTS)
@@ -140,8 +141,8 @@ class LedgerMachine(RuleBasedStateMachine):
                     tx, movement, request_id=self._name(), occurred_at=NOW, stamp=STAMP
                 )
             )
-        except Conflict as refused:
-            assert movement in self.reversed or not free, refused
+        except Conflict:
+            assert movement in self.reversed or not free
             return
         assert movement not in self.reversed
         assert free
@@ -208,7 +209,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @invariant()
     def nothing_is_lost(self) -> None:
         for place in (*PLACES, REJECTS):
-            book = self.store.read_sync(lambda tx, place=place: read.book_of(tx, place))
+            book = self.store.read_sync(booked(place))
             expected = {
                 (ITEM, lot): self.stock[lot, place] * 1000 for lot in LOTS if self.stock[lot, place]
             }
@@ -262,6 +263,6 @@ class LedgerMachine(RuleBasedStateMachine):
 
 def test_a_random_life_of_the_ledger_is_that_of_a_dict(new_ledger: Callable[[], str]) -> None:
     run_state_machine_as_test(
-        lambda: LedgerMachine(new_ledger()),
+        cast("type[RuleBasedStateMachine]", lambda: LedgerMachine(new_ledger())),
         settings=settings(max_examples=10, stateful_step_count=30),
     )

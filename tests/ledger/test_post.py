@@ -36,11 +36,13 @@ from tests.ledger.book import (
     STAMP,
     TODAY,
     K,
+    booked,
     furnish,
     move,
     order,
     posted,
     stocked,
+    telling,
 )
 
 GOOD = move(K.TRANSFER, SHELF, SHELF2, 1, "r1")
@@ -99,7 +101,7 @@ def test_a_request_id_used_for_another_movement_is_refused(store: Store) -> None
         with pytest.raises(RequestReused, match="request r1 was used before"):
             posted(store, other)
         with pytest.raises(RequestReused):
-            store.write_sync(lambda tx, other=other: _fact(tx, other))
+            store.write_sync(telling(other))
 
 
 def test_a_movement_keeps_both_times_its_author_and_its_reason(store: Store) -> None:
@@ -243,7 +245,7 @@ def test_a_payment_is_an_arrival_that_pays_in_its_turn(store: Store) -> None:
         post.post(tx, opening, STAMP, on_date=TODAY)
 
     store.write_sync(setting)
-    books = {p: store.read_sync(lambda tx, p=p: read.book_of(tx, p)) for p in (RECEIVING, ROBOT)}
+    books = {place: store.read_sync(booked(place)) for place in (RECEIVING, ROBOT)}
     assert books == {RECEIVING: {}, ROBOT: {}}
     assert store.read_sync(lambda tx: read.book_of(tx, FILL)) == {(ITEM, LOT): 3000}
     assert store.read_sync(lambda tx: read.book_of(tx, REJECTS)) == {(ITEM, LOT): 2000}
@@ -298,7 +300,7 @@ def test_a_claim_that_a_person_waives_is_paid_no_more(store: Store) -> None:
         furnish(tx)
         _fact(tx, move(K.OUTPUT, ROBOT, FILL, 10, "f"))
         _fact(tx, move(K.FOUND, FOUND, ROBOT, 4, "in"))
-        return tx.execute(select(t.unbooked.c.id)).scalar_one()
+        return int(tx.execute(select(t.unbooked.c.id)).scalar_one())
 
     claim = store.write_sync(setting)
     assert store.write_sync(lambda tx: post.waive(tx, claim, STAMP)) == 6000
@@ -364,7 +366,7 @@ def test_taking_what_was_not_reserved_is_refused(store: Store) -> None:
         return _reserve(tx, 30, "h")
 
     hold = store.write_sync(setting)
-    with pytest.raises(BadMove, match="holds lot A12 .* not lot B34"):
+    with pytest.raises(BadMove, match=r"holds lot A12 .* not lot B34"):
         store.write_sync(
             lambda tx: post.take(tx, hold, move(K.PICK, SHELF, FILL, 1, "t", lot="B34"), STAMP)
         )

@@ -168,6 +168,9 @@ async def _look_after(day: Day, row: Row) -> None:
         await steps[str(row["state"])](day, row)
     except Refused as refused:
         day.say(f"{row['order_ref']}: {refused}")
+        if refused.code == "blocked_lot":
+            await day.desk.post(f"/dispenses/{row['id']}/void", {"reason": "a lot was stopped"})
+            day.say(f"{row['order_ref']}: voided, nothing of the stopped lot leaves")
 
 
 async def _check_and_verify(day: Day, row: Row) -> None:
@@ -176,6 +179,10 @@ async def _check_and_verify(day: Day, row: Row) -> None:
     if counted < ordered:
         day.say(f"{row['order_ref']}: {counted} of {ordered} counted, topping up")
         await day.desk.post(f"{path}/top-up")
+        return
+    if counted > ordered:
+        day.say(f"{row['order_ref']}: {counted} of {ordered} counted, one too many: voided")
+        await day.desk.post(f"{path}/void", {"reason": f"{counted} counted, {ordered} ordered"})
         return
     product = _of(day, row)
     detail = await day.desk.get(path)
@@ -228,6 +235,8 @@ async def _hand_out(day: Day, row: Row) -> None:
     except Refused as refused:
         if refused.code == "label_in_doubt":
             await day.desk.post(f"{path}/release", {"reprint": "no label at the printer"})
+        elif refused.code == "blocked_lot":
+            raise
         else:
             day.say(f"{row['order_ref']}: not released, {refused}")
             await _load_paper(day)

@@ -396,6 +396,9 @@ async def top_up(site: Site, dispense_id: int, actor: str) -> DispenseRow:
 
 async def resolve(site: Site, dispense_id: int, actor: str) -> DispenseRow:
     """Ask the machine again about a dispense in doubt."""
+    row = await site.store.read(lambda tx: dispenses.get(tx, dispense_id))
+    if row.state is not DispenseState.IN_DOUBT:
+        raise Conflict(f"dispense {dispense_id} is {row.state}: there is no doubt to resolve")
     log.info("dispense.asked", dispense_id=dispense_id, actor_id=actor)
     try:
         return await carrying.ask_again(site, dispense_id)

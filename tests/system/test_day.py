@@ -1,4 +1,4 @@
-"""A pharmacy's day at high speed: 2,000 fills over four machines on real wires, with faults on."""
+"""A pharmacy's day at high speed: fills over four machines on real wires, with faults on."""
 
 import asyncio
 import json
@@ -25,10 +25,9 @@ from tests.system.shop import TODAY, Shop, open_shop
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
-FILLS = 2000
+FILLS = {"sqlite": 2000, "postgresql": 500}
 AT_ONCE = 48
-DAY_S = 240
-RECALLED_AT = FILLS // 2
+DAY_S = 300
 
 MACHINE_FAULTS = (
     ("counter", "jam"),
@@ -127,13 +126,14 @@ async def play(shop: Shop, seed: int) -> tuple[People, int, tuple[str, str]]:
     """Live the day; returns the people, the journal's head at the recall, and the recalled lot."""
     rng = random.Random(seed)
     items = await open_stock(shop)
+    fills = FILLS[shop.site.store.dialect]
     people = People(shop, {item.item_id: item for item in items}, rng)
     recalled = (items[0].item_id, "R0-0")
     head_at_recall = 0
     over = asyncio.Event()
     async with asyncio.timeout(DAY_S), asyncio.TaskGroup() as group:
         group.create_task(people.work(over))
-        for number in range(FILLS):
+        for number in range(fills):
             while await unfinished(shop) >= AT_ONCE:
                 await shop.something_changes()
                 heal(shop)
@@ -145,7 +145,7 @@ async def play(shop: Shop, seed: int) -> tuple[People, int, tuple[str, str]]:
             if rng.random() < 0.004:
                 shop.stage.robot.set("vanish", rng.choice(items).item_id)
             await order(shop, number, rng.choice(items), rng)
-            if number == RECALLED_AT:
+            if number == fills // 2:
                 await open_recall(
                     shop.site,
                     Recall(
@@ -171,7 +171,7 @@ def last_movement(tx: Tx) -> int:
 
 @pytest.mark.slow
 @pytest.mark.timeout(DAY_S + 60)
-async def test_a_day_of_2000_fills_with_faults_ends_with_a_true_inventory(
+async def test_a_day_of_fills_with_faults_ends_with_a_true_inventory(
     store: Store, tmp_path: Path
 ) -> None:
     async with open_shop(store, tmp_path, speed=100, driver_options=PATIENCE) as shop:
@@ -189,7 +189,7 @@ async def test_a_day_of_2000_fills_with_faults_ends_with_a_true_inventory(
         report = await store.read(verify)
         assert report.ok, report
     log.info("day.finished", **people.tally)
-    assert people.tally["settled"] > FILLS * 0.8
+    assert people.tally["settled"] > FILLS[store.dialect] * 0.8
     assert people.tally["miscount_found"] > 0
     assert people.tally["topped_up"] > 0
 
@@ -235,7 +235,7 @@ async def assert_settled_as_ordered(store: Store) -> None:
         "  WHERE m.dispense_id = d.id AND m.target = 'ext:dispensed') AS given FROM dispense d"
     )
     rows = await store.read(lambda tx: list(tx.execute(query)))
-    assert len(rows) == FILLS
+    assert len(rows) == FILLS[store.dialect]
     for row in rows:
         assert row.state in ("settled", "voided")
         assert row.given == (row.milli if row.state == "settled" else 0), row

@@ -91,7 +91,7 @@ def _balances(tx: Tx) -> Books:
 
 
 def _examples(engine: Engine) -> int:
-    return 80 if engine.dialect.name == "sqlite" else 12
+    return 40 if engine.dialect.name == "sqlite" else 8
 
 
 def _furnished(url: str) -> Engine:

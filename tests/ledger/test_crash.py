@@ -15,7 +15,7 @@ from dispensed.ledger.engine import Store
 from tests.ledger.book import ITEM, LOT, SHELF, SHELF2, stocked
 
 ROOT = Path(__file__).parents[2]
-ROUNDS = 5
+ROUNDS = 3
 
 
 def _start(url: str, run: str, bytes_max: int = 0) -> subprocess.Popen[bytes]:

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import cast
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -261,8 +262,11 @@ class LedgerMachine(RuleBasedStateMachine):
                 self.holds[number] = (cell, 0)
 
 
-def test_a_random_life_of_the_ledger_is_that_of_a_dict(new_ledger: Callable[[], str]) -> None:
+def test_a_random_life_of_the_ledger_is_that_of_a_dict(
+    new_ledger: Callable[[], str], request: pytest.FixtureRequest
+) -> None:
+    examples = 8 if request.node.callspec.params["new_ledger"] == "sqlite" else 3
     run_state_machine_as_test(
         cast("type[RuleBasedStateMachine]", lambda: LedgerMachine(new_ledger())),
-        settings=settings(max_examples=10, stateful_step_count=30),
+        settings=settings(max_examples=examples, stateful_step_count=30),
     )

@@ -10,9 +10,9 @@ from sqlalchemy import URL
 
 from dispensed.ledger.database import WAL_LIMIT_BYTES, is_broken
 
-INTERVAL_S = 1.0
+INTERVAL_S = 1
 """Shortest time between two checkpoints."""
-TRUNCATE_WAIT_S = 1.0
+TRUNCATE_WAIT_S = 1
 """How long the writer waits for readers when it cuts the log itself."""
 
 

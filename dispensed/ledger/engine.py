@@ -33,7 +33,7 @@ QUEUE_MAX = 1024
 """Writes that may wait at once; further callers wait for a place."""
 BATCH_MAX = 64
 """Writes that share one commit at most."""
-WAIT_MAX_S = 60.0
+WAIT_MAX_S = 60
 """How long a caller waits for a place in the queue, and `write_sync` for its result."""
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from dispensed.ledger import tables as t
 from dispensed.ledger.stamp import Stamp
+from dispensed.ledger.types import to_microseconds
 from dispensed.model.movement import MovementKind
 
 
@@ -93,7 +94,7 @@ def movement_hash(row: Mapping[str, object]) -> str:
     for column in t.movement.columns:
         if column.name != "hash":
             value = row[column.name]
-            content.append(t.to_microseconds(value) if isinstance(value, datetime) else value)
+            content.append(to_microseconds(value) if isinstance(value, datetime) else value)
     encoded = json.dumps(content, ensure_ascii=True, separators=(",", ":"), default=repr)
     return hashlib.sha256(encoded.encode("ascii")).hexdigest()
 

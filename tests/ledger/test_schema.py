@@ -18,7 +18,7 @@ from dispensed.ledger import tables as t
 from dispensed.ledger.database import Access, BadStoreUrl, make_engine, store_url
 from dispensed.ledger.engine import Store, StoreUnavailable, upgrade
 from dispensed.ledger.schema import SchemaOutdated, alembic_config
-from dispensed.ledger.tables import UtcDateTime, to_microseconds
+from dispensed.ledger.types import UtcDateTime, to_microseconds
 from dispensed.model.catalog import EXTERNAL
 
 

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from dispensed.clock import SystemClock
-from dispensed.ledger.tables import BIG_ID, UtcDateTime
+from dispensed.ledger.types import BIG_ID, UtcDateTime
 
 revision: str = "0001"
 down_revision: str | None = None

@@ -174,8 +174,11 @@ class _Scan:
                     self.value(keys)
             self.at += 1
         else:
+            start = self.at
             while self.at < len(self.text) and self.peek() not in ",]}#\n":
                 self.at += 1
+            # A stray bracket is no value; the scan must get past it all the same.
+            self.at += self.at == start
 
     def peek_value(self) -> str:
         while self.peek() in {" ", "\t"}:

@@ -303,3 +303,8 @@ def test_the_scan_ends_on_every_text_and_knows_each_top_key_of_valid_ones(text: 
     except tomllib.TOMLDecodeError:
         return
     assert {(key,) for key in document} <= set(lines)
+
+
+@pytest.mark.parametrize("text", ["a=[}", "a={]}", "a=[{]", "a=[#\n}", "a=}"])
+def test_the_scan_gets_past_a_stray_bracket(text: str) -> None:
+    assert ("a",) in key_lines(text)

@@ -25,6 +25,7 @@ ROBOT = "robot1"
 COUNTER = "counter1"
 OPENING_ITEMS = 24
 POLL_S = 0.5
+LOOKS_MAX = 60
 _TERMINAL = ("settled", "voided")
 
 
@@ -279,7 +280,10 @@ async def play_incidents(day: Day, pause_s: float) -> None:
             day.say(f"incident: {refused}")
     await asyncio.sleep(pause_s)
     found = await day.desk.post("/devices/robot1/reconcile")
-    day.say(f"reconciled: {json.dumps(found)}")
+    for row in cast("list[Row]", found["rows"]):
+        day.say(
+            f"reconciled {row['device']}: {row['compared']} lots compared, {row['differing']} differ"
+        )
     day.say("all incidents were played; prescriptions go on until Ctrl-C")
 
 
@@ -315,9 +319,12 @@ async def _manual(day: Day) -> None:
     wanted = {"article": product.item_id, "packs": 1}
     day.stage.robot.set("manual_output", json.dumps(wanted))
     day.say(f"robot: somebody takes a pack of {product.name} out at the machine; nobody ordered it")
-    await asyncio.sleep(POLL_S * 4)
-    for row in await day.desk.rows("/discrepancies"):
-        day.say(f"discrepancy: {row['kind']} at {row['location_id']}: {row['detail']}")
+    for _ in range(LOOKS_MAX):
+        await asyncio.sleep(POLL_S)
+        for row in await day.desk.rows("/discrepancies"):
+            if row["kind"] == "unordered_output":
+                day.say(f"discrepancy: {row['kind']} at {row['location_id']}: {row['detail']}")
+                return
 
 
 async def _drop(day: Day) -> None:

@@ -281,9 +281,8 @@ async def play_incidents(day: Day, pause_s: float) -> None:
     await asyncio.sleep(pause_s)
     found = await day.desk.post("/devices/robot1/reconcile")
     for row in cast("list[Row]", found["rows"]):
-        day.say(
-            f"reconciled {row['device']}: {row['compared']} lots compared, {row['differing']} differ"
-        )
+        numbers = f"{row['compared']} lots compared, {row['differing']} differ"
+        day.say(f"reconciled {row['device']}: {numbers}")
     day.say("all incidents were played; prescriptions go on until Ctrl-C")
 
 

@@ -6,7 +6,15 @@ from datetime import date
 from sqlalchemy import Row, and_, case, func, or_, select
 
 from dispensed.ledger.engine import Tx
-from dispensed.ledger.tables import balance, location, lot, movement, reservation, unbooked
+from dispensed.ledger.tables import (
+    balance,
+    discrepancy,
+    location,
+    lot,
+    movement,
+    reservation,
+    unbooked,
+)
 from dispensed.model.catalog import LocationKind, LotState
 from dispensed.model.planning import usable_on
 
@@ -63,13 +71,30 @@ def reservation_request(order_id: str) -> str:
 
 
 def candidates(tx: Tx, item_id: str, on_date: date) -> tuple[PickRow, ...]:
-    """Return usable free stock of an item in bins and devices on a date of the site."""
+    """Return usable free stock of an item in bins and devices on a date of the site.
+
+    What an open discrepancy says is missing at a place is not counted on there.
+    """
     first = (
         select(func.min(movement.c.id))
         .where(movement.c.item_id == balance.c.item_id, movement.c.lot == balance.c.lot)
         .correlate(balance)
         .scalar_subquery()
     )
+    missing = (
+        select(func.coalesce(func.sum(-discrepancy.c.difference), 0))
+        .where(
+            discrepancy.c.item_id == balance.c.item_id,
+            discrepancy.c.lot == balance.c.lot,
+            discrepancy.c.location_id == balance.c.location_id,
+            discrepancy.c.state == "open",
+            discrepancy.c.kind == "snapshot",
+            discrepancy.c.difference < 0,
+        )
+        .correlate(balance)
+        .scalar_subquery()
+    )
+    available = balance.c.on_hand - balance.c.held - missing
     rows = tx.execute(
         select(
             balance.c.location_id,
@@ -77,7 +102,7 @@ def candidates(tx: Tx, item_id: str, on_date: date) -> tuple[PickRow, ...]:
             balance.c.lot,
             lot.c.expiry,
             first.label("received"),
-            (balance.c.on_hand - balance.c.held).label("available"),
+            available.label("available"),
         )
         .join(location, location.c.location_id == balance.c.location_id)
         .join(lot, and_(lot.c.item_id == balance.c.item_id, lot.c.lot == balance.c.lot))
@@ -85,7 +110,7 @@ def candidates(tx: Tx, item_id: str, on_date: date) -> tuple[PickRow, ...]:
             balance.c.item_id == item_id,
             location.c.kind.in_([LocationKind.BIN.value, LocationKind.DEVICE.value]),
             lot.c.state == LotState.RELEASED.value,
-            balance.c.on_hand > balance.c.held,
+            available > 0,
         )
         .order_by(balance.c.location_id, balance.c.lot)
     )
@@ -99,7 +124,7 @@ def _pick_row(row: Row[str, str, str, date, int, int]) -> PickRow:
         lot=row.lot,
         expiry=row.expiry,
         received=row.received,
-        available=row.available,
+        available=int(row.available),
     )
 
 

@@ -20,7 +20,7 @@ from dispensed.model.catalog import Item, LotState
 from dispensed.model.dispensing import DispenseState
 from dispensed.model.planning import usable_on
 from dispensed.model.quantity import MILLI, format_milli
-from dispensed.services import booking, routing
+from dispensed.services import booking, reconciling, routing
 from dispensed.services.routing import NothingToPick, Route
 from dispensed.services.site import Site
 from drivers.base import CountJob, DriverError, Moved, PickLine, PickOrder, TaskReport, TaskState
@@ -118,6 +118,17 @@ async def _execute(site: Site, work: Commanded) -> None:
         )
         return
     await site.store.write(lambda tx: conclude(tx, site, work.dispense_id))
+    row = await site.store.read(lambda tx: dispenses.get(tx, work.dispense_id))
+    if work.route is Route.CABINET and (row.counted_milli or 0) < row.milli:
+        await _compare_with_the_book(site, work.device)
+
+
+async def _compare_with_the_book(site: Site, device: str | None) -> None:
+    """Reconcile a cabinet that gave less than the book holds, so that it is not asked in vain."""
+    try:
+        await reconciling.reconcile(site, device)
+    except DeviceProblem as error:
+        log.warning("reconcile.failed", device_id=device, reason=str(error))
 
 
 async def _deliver(site: Site, work: Commanded) -> None:

@@ -8,7 +8,7 @@ from datetime import date
 from typing import TypeVar
 
 from dispensed.errors import Invalid
-from dispensed.ledger import catalog, post, receipts, reorder
+from dispensed.ledger import catalog, post, receipts
 from dispensed.ledger.engine import Tx
 from dispensed.ledger.post import Move
 from dispensed.ledger.receipts import ReceiptRow
@@ -90,8 +90,6 @@ async def receive(site: Site, asked: Receive, actor: str) -> ReceiptRow:
         )
         posted = post.post(tx, move, stamp, on_date=site.today())
         booking.sync_unbooked(tx, move.item_id, move.lot, move.target, stamp)
-        if not asked.opening and not posted.repeated:
-            reorder.receive(tx, move.item_id, move.milli, stamp)
         return receipts.record(
             tx, posted, order_ref=asked.reference, scan=asked.scan or "", stamp=stamp
         )

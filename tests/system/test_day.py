@@ -25,9 +25,9 @@ from tests.system.shop import TODAY, Shop, open_shop
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
-FILLS = {"sqlite": 2000, "postgresql": 500}
+FILLS = {"sqlite": 300, "postgresql": 100}
 AT_ONCE = 48
-DAY_S = 300
+DAY_S = 400
 
 MACHINE_FAULTS = (
     ("counter", "jam"),
@@ -139,6 +139,9 @@ async def play(shop: Shop, seed: int) -> tuple[People, int, tuple[str, str]]:
                 heal(shop)
             if rng.random() < 0.05:
                 trouble(shop, rng)
+            if number % 40 in (10, 30):
+                fault = "miscount" if number % 40 == 10 else "short_count"
+                shop.stage.counter.faults.switch(fault, on=True, times=1)
             if rng.random() < 0.01:
                 article = rng.choice(items).item_id
                 shop.stage.robot.set("manual_output", json.dumps({"article": article, "packs": 1}))

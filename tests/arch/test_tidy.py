@@ -32,7 +32,7 @@ EVENT = re.compile(r"[a-z]+\.[a-z]+(_[a-z]+)*")
 PAST = {"lost", "held", "taken", "built", "unread", "stuck", "sent", "found", "left", "begun"}
 """Past participles that do not end in -ed."""
 CATCH_ALL = {"dispensed/jobs.py", "dispensed/devices/supervisor.py", "dispensed/web/problems.py"}
-HOSTS = [host + end for host in ("pypi", "pythonhosted") for end in (".org",)] + ["npmjs" + ".org"]
+HOSTS = [host + ".org" for host in ("pypi", "python" + "hosted", "npmjs")]
 PATHS = ["/" + "work/", "/" + "root/", ".." + "/shared"]
 NO_CODE = re.compile(r"#\s*(type:\s*ignore(?!\[)|noqa(?!:)|ruff:\s*noqa|mypy:\s*ignore)")
 

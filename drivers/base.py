@@ -176,7 +176,32 @@ class CountReported:
     complete: bool
 
 
-Fact = OutputReported | InputReported | StockReported | CountReported
+@dataclass(frozen=True, slots=True)
+class DrawerReported:
+    """A drawer was seen open or shut. Moves no stock; it is an access, and an alarm when `overdue`.
+
+    `request_id` is the opening that was asked for, "" when nobody asked. `overdue` means that the
+    drawer has stood open longer than it may.
+    """
+
+    drawer: str
+    is_open: bool
+    request_id: str
+    overdue: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CodeScanned:
+    """A code was read by a scanner. Moves no stock. `text` is what the code holds, GS kept.
+
+    `symbology` is the AIM identifier without `]` (`d2`, `C1`, `Q3`), "" when it was not sent.
+    """
+
+    text: str
+    symbology: str
+
+
+Fact = OutputReported | InputReported | StockReported | CountReported | DrawerReported | CodeScanned
 Interpreter = Callable[[bytes], tuple[Fact, ...]]
 """Pure: raw bytes of a stored message -> its facts (empty when it means nothing for stock).
 
@@ -194,6 +219,8 @@ class Identity:
     model: str = ""
     serial: str = ""
     firmware: str = ""
+    link: str = ""
+    """How the link is protected, for people: `Basic256Sha256 SignAndEncrypt, user anna`, `open`."""
 
 
 class Device(Protocol):
@@ -494,4 +521,44 @@ class LabelPrinter(Device, Protocol):
 
         Raises with moved UNKNOWN when the label may or may not have come out.
         """
+        ...
+
+
+# ---------------------------------------------------------------- drawers
+
+
+@dataclass(frozen=True, slots=True)
+class DrawerState:
+    """One drawer as its own sensor tells it; None where the device cannot tell."""
+
+    drawer: str
+    is_open: bool | None
+    locked: bool | None = None
+
+
+class Drawers(Device, Protocol):
+    """A cabinet of locked drawers. Each opening and shutting that it sees goes through the sink."""
+
+    async def drawers(self) -> tuple[DrawerState, ...]:
+        """Return the state of every drawer, read now."""
+        ...
+
+    async def open_drawer(self, drawer: str, *, request_id: str, timeout_s: float) -> DrawerState:
+        """Unlock one drawer and wait until its sensor proves that it is open.
+
+        The command is sent once and never repeated: without proof DeviceTimeout is raised with
+        `moved` UNKNOWN. The same `request_id` never opens twice. DeviceRefused names an unknown
+        drawer, and one whose lock must cool down first.
+        """
+        ...
+
+
+# ---------------------------------------------------------------- scanner
+
+
+class Scanner(Device, Protocol):
+    """A barcode scanner. Every code that is read goes through the sink as kind `scan`."""
+
+    async def scan(self, *, timeout_s: float) -> CodeScanned:
+        """Return the next code that is read after this call; DeviceTimeout when none was."""
         ...

@@ -17,11 +17,13 @@ from drivers.base import (
     Counter,
     Device,
     DeviceSpec,
+    Drawers,
     DriverError,
     InputHandler,
     Interpreter,
     LabelPrinter,
     Scale,
+    Scanner,
     Sink,
 )
 
@@ -67,6 +69,8 @@ class Fleet:
         self._counters: dict[str, Counter] = {}
         self._cabinets: dict[str, Cabinet] = {}
         self._printers: dict[str, LabelPrinter] = {}
+        self._drawers: dict[str, Drawers] = {}
+        self._scanners: dict[str, Scanner] = {}
         self._capabilities: dict[str, Capability] = {}
         self._supervisors: dict[str, Supervisor] = {}
         self._idle: dict[str, LinkState] = {}
@@ -143,6 +147,14 @@ class Fleet:
         """Return the named printer, or the usual one; raises DeviceDown or DeviceUnknown."""
         return self._pick(self._printers, Capability.PRINTER, name)
 
+    def drawers(self, name: str | None = None) -> Drawers:
+        """Return the named cabinet of drawers, or the usual one; DeviceDown or DeviceUnknown."""
+        return self._pick(self._drawers, Capability.DRAWERS, name)
+
+    def scanner(self, name: str | None = None) -> Scanner:
+        """Return the named scanner, or the usual one; raises DeviceDown or DeviceUnknown."""
+        return self._pick(self._scanners, Capability.SCANNER, name)
+
     def on_input(self, handler_for: Callable[[str], InputHandler]) -> None:
         """Set who answers the input requests of each cabinet, by its name."""
         for name, cabinet in self._cabinets.items():
@@ -212,6 +224,14 @@ class Fleet:
                 printer = registry.build_printer(protocol, spec, sink)
                 self._printers[spec.name] = printer
                 return printer
+            case Capability.DRAWERS:
+                drawers = registry.build_drawers(protocol, spec, sink)
+                self._drawers[spec.name] = drawers
+                return drawers
+            case Capability.SCANNER:
+                scanner = registry.build_scanner(protocol, spec, sink)
+                self._scanners[spec.name] = scanner
+                return scanner
             case unreachable:
                 assert_never(unreachable)
 

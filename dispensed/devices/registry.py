@@ -4,7 +4,8 @@ One typed table per capability, so the type checker proves that each driver fits
 imported when they are first needed: an idle daemon pays only for the machines that it has.
 
 Third parties add drivers through the entry-point group `dispensed.drivers`: the entry's name is the
-protocol, its object is a `ScalePlugin`, `CounterPlugin`, `CabinetPlugin` or `PrinterPlugin`.
+protocol, its object is a `ScalePlugin`, `CounterPlugin`, `CabinetPlugin`, `PrinterPlugin`,
+`DrawersPlugin` or `ScannerPlugin`.
 """
 
 import functools
@@ -20,11 +21,13 @@ from drivers.base import (
     Counter,
     Device,
     DeviceSpec,
+    Drawers,
     Fact,
     Interpreter,
     LabelPrinter,
     RawMessage,
     Scale,
+    Scanner,
     Sink,
 )
 
@@ -38,6 +41,8 @@ class Capability(StrEnum):
     COUNTER = "counter"
     CABINET = "cabinet"
     PRINTER = "printer"
+    DRAWERS = "drawers"
+    SCANNER = "scanner"
 
 
 class DeviceConfig(Protocol):
@@ -107,7 +112,23 @@ class PrinterPlugin:
     interpret: Interpreter
 
 
-Plugin = ScalePlugin | CounterPlugin | CabinetPlugin | PrinterPlugin
+@dataclass(frozen=True, slots=True)
+class DrawersPlugin:
+    """A third party's driver of a cabinet of locked drawers."""
+
+    build: Callable[[DeviceSpec, Sink], Drawers]
+    interpret: Interpreter
+
+
+@dataclass(frozen=True, slots=True)
+class ScannerPlugin:
+    """A third party's scanner driver."""
+
+    build: Callable[[DeviceSpec, Sink], Scanner]
+    interpret: Interpreter
+
+
+Plugin = ScalePlugin | CounterPlugin | CabinetPlugin | PrinterPlugin | DrawersPlugin | ScannerPlugin
 
 
 # ---------------------------------------------------------------- built-in drivers
@@ -158,6 +179,8 @@ SCALES: dict[str, Callable[[DeviceSpec, Sink], Scale]] = {"mtsics": _mtsics}
 COUNTERS: dict[str, Callable[[DeviceSpec, Sink], Counter]] = {"packml": _packml}
 CABINETS: dict[str, Callable[[DeviceSpec, Sink], Cabinet]] = {"wwks2": _wwks2}
 PRINTERS: dict[str, Callable[[DeviceSpec, Sink], LabelPrinter]] = {"zpl": _zpl}
+DRAWERS: dict[str, Callable[[DeviceSpec, Sink], Drawers]] = {}
+SCANNERS: dict[str, Callable[[DeviceSpec, Sink], Scanner]] = {}
 INTERPRETERS: dict[str, Callable[[], Interpreter]] = {
     "mtsics": lambda: _means_nothing_for_stock,
     "packml": _packml_interpreter,
@@ -172,7 +195,9 @@ INTERPRETERS: dict[str, Callable[[], Interpreter]] = {
 def protocols() -> tuple[str, ...]:
     """Return every protocol name that can be configured, built in or installed, sorted."""
     installed = {entry.name for entry in entry_points(group=ENTRY_POINT_GROUP)}
-    return tuple(sorted({*SCALES, *COUNTERS, *CABINETS, *PRINTERS, *installed}))
+    return tuple(
+        sorted({*SCALES, *COUNTERS, *CABINETS, *PRINTERS, *DRAWERS, *SCANNERS, *installed})
+    )
 
 
 def capability_of(protocol: str) -> Capability:
@@ -182,6 +207,8 @@ def capability_of(protocol: str) -> Capability:
         (Capability.COUNTER, COUNTERS.keys()),
         (Capability.CABINET, CABINETS.keys()),
         (Capability.PRINTER, PRINTERS.keys()),
+        (Capability.DRAWERS, DRAWERS.keys()),
+        (Capability.SCANNER, SCANNERS.keys()),
     ):
         if protocol in names:
             return capability
@@ -194,6 +221,10 @@ def capability_of(protocol: str) -> Capability:
             return Capability.CABINET
         case PrinterPlugin():
             return Capability.PRINTER
+        case DrawersPlugin():
+            return Capability.DRAWERS
+        case ScannerPlugin():
+            return Capability.SCANNER
         case unreachable:
             assert_never(unreachable)
 
@@ -240,6 +271,24 @@ def build_printer(protocol: str, spec: DeviceSpec, sink: Sink) -> LabelPrinter:
     raise UnknownProtocol(f"protocol {protocol!r} is not one of a label printer")
 
 
+def build_drawers(protocol: str, spec: DeviceSpec, sink: Sink) -> Drawers:
+    """Return a driver of drawers, not yet connected; ValueError names a bad address or option."""
+    if (built_in := DRAWERS.get(protocol)) is not None:
+        return built_in(spec, sink)
+    if isinstance(plugin := _plugin(protocol), DrawersPlugin):
+        return plugin.build(spec, sink)
+    raise UnknownProtocol(f"protocol {protocol!r} is not one of drawers")
+
+
+def build_scanner(protocol: str, spec: DeviceSpec, sink: Sink) -> Scanner:
+    """Return a scanner driver, not yet connected; ValueError names a bad address or option."""
+    if (built_in := SCANNERS.get(protocol)) is not None:
+        return built_in(spec, sink)
+    if isinstance(plugin := _plugin(protocol), ScannerPlugin):
+        return plugin.build(spec, sink)
+    raise UnknownProtocol(f"protocol {protocol!r} is not one of a scanner")
+
+
 def build(protocol: str, spec: DeviceSpec, sink: Sink) -> Device:
     """Return a driver of whatever capability `protocol` has, not yet connected.
 
@@ -254,6 +303,10 @@ def build(protocol: str, spec: DeviceSpec, sink: Sink) -> Device:
             return build_cabinet(protocol, spec, sink)
         case Capability.PRINTER:
             return build_printer(protocol, spec, sink)
+        case Capability.DRAWERS:
+            return build_drawers(protocol, spec, sink)
+        case Capability.SCANNER:
+            return build_scanner(protocol, spec, sink)
         case unreachable:
             assert_never(unreachable)
 

@@ -17,7 +17,16 @@ from dispensed.model.catalog import ExpirySource, Item, Lot, LotState
 from dispensed.model.dispensing import DispenseState
 from dispensed.model.movement import MovementKind
 from dispensed.model.quantity import MILLI, format_milli
-from drivers.base import CountReported, Fact, InputReported, OutputReported, Pack, StockReported
+from drivers.base import (
+    CodeScanned,
+    CountReported,
+    DrawerReported,
+    Fact,
+    InputReported,
+    OutputReported,
+    Pack,
+    StockReported,
+)
 
 FILL = "fill"
 RECEIVING = "receiving"
@@ -73,7 +82,7 @@ def _book_fact(tx: Tx, message: Message, fact: Fact, stamp: Stamp) -> str:
             return _book_input(tx, message, fact.pack, stamp)
         case CountReported():
             return _book_count(tx, message, fact, stamp)
-        case StockReported():
+        case StockReported() | DrawerReported() | CodeScanned():
             return ""
         case _ as unreachable:
             assert_never(unreachable)

@@ -131,6 +131,16 @@ class ScannerPlugin:
 Plugin = ScalePlugin | CounterPlugin | CabinetPlugin | PrinterPlugin | DrawersPlugin | ScannerPlugin
 
 
+_PLUGINS: dict[type[Plugin], Capability] = {
+    ScalePlugin: Capability.SCALE,
+    CounterPlugin: Capability.COUNTER,
+    CabinetPlugin: Capability.CABINET,
+    PrinterPlugin: Capability.PRINTER,
+    DrawersPlugin: Capability.DRAWERS,
+    ScannerPlugin: Capability.SCANNER,
+}
+
+
 # ---------------------------------------------------------------- built-in drivers
 
 
@@ -212,21 +222,7 @@ def capability_of(protocol: str) -> Capability:
     ):
         if protocol in names:
             return capability
-    match _plugin(protocol):
-        case ScalePlugin():
-            return Capability.SCALE
-        case CounterPlugin():
-            return Capability.COUNTER
-        case CabinetPlugin():
-            return Capability.CABINET
-        case PrinterPlugin():
-            return Capability.PRINTER
-        case DrawersPlugin():
-            return Capability.DRAWERS
-        case ScannerPlugin():
-            return Capability.SCANNER
-        case unreachable:
-            assert_never(unreachable)
+    return _PLUGINS[type(_plugin(protocol))]
 
 
 def interpreter_of(protocol: str) -> Interpreter:
@@ -277,7 +273,7 @@ def build_drawers(protocol: str, spec: DeviceSpec, sink: Sink) -> Drawers:
         return built_in(spec, sink)
     if isinstance(plugin := _plugin(protocol), DrawersPlugin):
         return plugin.build(spec, sink)
-    raise UnknownProtocol(f"protocol {protocol!r} is not one of drawers")
+    raise UnknownProtocol(f"protocol {protocol!r} is not one of a cabinet of drawers")
 
 
 def build_scanner(protocol: str, spec: DeviceSpec, sink: Sink) -> Scanner:

@@ -100,10 +100,12 @@ BUILDERS: dict[Capability, Callable[[str, DeviceSpec, Sink], object]] = {
     Capability.COUNTER: registry.build_counter,
     Capability.CABINET: registry.build_cabinet,
     Capability.PRINTER: registry.build_printer,
+    Capability.DRAWERS: registry.build_drawers,
+    Capability.SCANNER: registry.build_scanner,
 }
 
 
-@pytest.mark.parametrize("protocol", ["acme-scale", "acme-counter", "acme-cabinet", "acme-printer"])
+@pytest.mark.parametrize("protocol", [f"acme-{each}" for each in Capability])
 def test_a_driver_is_not_built_as_something_that_it_is_not(protocol: str, plugins: None) -> None:
     del plugins
     spec = DeviceSpec("device1", "tcp://127.0.0.1:1")
@@ -127,7 +129,9 @@ def test_nothing_of_opc_ua_or_serial_lines_is_loaded_before_a_device_needs_it() 
 # ---------------------------------------------------------------- installed packages
 
 PLUGIN = """
-from dispensed.devices.registry import CabinetPlugin, CounterPlugin, PrinterPlugin, ScalePlugin
+from dispensed.devices.registry import (
+    CabinetPlugin, CounterPlugin, DrawersPlugin, PrinterPlugin, ScalePlugin, ScannerPlugin,
+)
 from drivers.base import StockReported
 
 
@@ -145,6 +149,8 @@ scale = ScalePlugin(Machine, interpret)
 counter = CounterPlugin(Machine, interpret)
 cabinet = CabinetPlugin(Machine, interpret)
 printer = PrinterPlugin(Machine, interpret)
+drawers = DrawersPlugin(Machine, interpret)
+scanner = ScannerPlugin(Machine, interpret)
 nothing = Machine
 """
 ENTRIES = """[dispensed.drivers]
@@ -152,6 +158,8 @@ acme-scale = acme_machines:scale
 acme-counter = acme_machines:counter
 acme-cabinet = acme_machines:cabinet
 acme-printer = acme_machines:printer
+acme-drawers = acme_machines:drawers
+acme-scanner = acme_machines:scanner
 acme-missing = acme_machines:gone
 acme-absent = acme_absent:scale
 acme-wrong = acme_machines:nothing

@@ -9,14 +9,14 @@ came with more than was asked for, counts as nothing (see `link`).
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import functools
+from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
 
 from drivers.base import (
     DeviceFault,
     DeviceRefused,
     DeviceSpec,
-    DeviceTimeout,
     DeviceUnavailable,
     Disagreement,
     DriverError,
@@ -46,18 +46,20 @@ from drivers.mtsics.codec import (
 )
 from drivers.mtsics.link import LINES_MAX, Heard, Link, NotUnderstoodError
 from drivers.mtsics.options import parse_options
-from drivers.transport import LinkLost, Transport, transport_for
+from drivers.transport import Transport, transport_for
+from drivers.weighing import (
+    Failures,
+    Garbage,
+    Streak,
+    Turns,
+    Window,
+    agreed,
+    check_unit,
+    reads_needed,
+)
 
-FAILURES_MAX = 8
-"""Commands in a row without a proper answer before a call gives up."""
-EXCHANGES_MAX = 24
-"""Proper answers that do not agree before a call gives up."""
 TARES_MAX = 3
 """Tares taken and not confirmed before a call gives up."""
-MISSES_MAX = 3
-"""Failed liveness checks in a row before the link counts as lost."""
-READ_PAUSE_S = 0.05
-"""Pause before a moving scale is asked again."""
 CALL_TIMEOUTS = 4
 """Calls without a timeout of their own may take this many line timeouts."""
 IDENTIFY_TIMEOUTS = 12
@@ -70,50 +72,14 @@ _ERRORS: dict[Reason, type[DriverError]] = {
 }
 
 
-class _Failures:
-    """Failures in a row of one call; gives up after FAILURES_MAX or at the deadline."""
-
-    def __init__(self, command: Command, deadline: float) -> None:
-        self._command = command
-        self._deadline = deadline
-        self._errors: list[DriverError] = []
-
-    def clear(self) -> None:
-        self._errors.clear()
-
-    def add(self, error: DriverError) -> None:
-        self._errors.append(error)
-        late = asyncio.get_running_loop().time() >= self._deadline
-        if len(self._errors) < FAILURES_MAX and not late:
-            return
-        if len(self._errors) == FAILURES_MAX and all(
-            isinstance(each, NotUnderstoodError) and each.kind is Misunderstood.SYNTAX
-            for each in self._errors
-        ):
-            raise Unsupported(f"the scale does not know {self._command.name}") from error
-        raise error
-
-
-class _Streak:
-    """Identical answers in a row."""
-
-    def __init__(self, need: int) -> None:
-        self._need = need
-        self._lines: tuple[bytes, ...] = ()
-        self._count = 0
-        self.changes = 0
-
-    def clear(self) -> None:
-        self._count = 0
-
-    def add(self, heard: Heard) -> bool:
-        """Count an answer; True when there are enough."""
-        if self._count and self._lines != heard.lines:
-            self._count = 0
-            self.changes += 1
-        self._lines = heard.lines
-        self._count += 1
-        return self._count >= self._need
+def _unknown(command: Command, errors: Sequence[DriverError]) -> DriverError | None:
+    """Return what a row of failures means: a scale that only answers ES lacks the command."""
+    if all(
+        isinstance(each, NotUnderstoodError) and each.kind is Misunderstood.SYNTAX
+        for each in errors
+    ):
+        return Unsupported(f"the scale does not know {command.name}")
+    return None
 
 
 class MtsicsDriver:
@@ -123,12 +89,10 @@ class MtsicsDriver:
         self._name = spec.name
         self._options = parse_options(spec.options)
         line = transport or transport_for(spec.address)
-        self._link = Link(line, sink, line_timeout_s=self._options.line_timeout_s)
-        self._need = max(self._options.agreeing_reads, 2 if line.parity else 3)
-        self._lock = asyncio.Lock()
-        self._up = False
-        self._loss: DriverError | None = None
-        self._lost = asyncio.Event()
+        garbage = Garbage(sink)
+        self._turns = Turns(spec.name, garbage)
+        self._link = Link(line, garbage, line_timeout_s=self._options.line_timeout_s)
+        self._need = reads_needed(self._options.agreeing_reads, parity=line.parity)
         self._identity = Identity()
         self._limit: Decimal | None = None
 
@@ -136,50 +100,28 @@ class MtsicsDriver:
 
     async def connect(self) -> Identity:
         """Open the line and identify the scale; DeviceUnavailable when it is not the pinned one."""
-        async with self._lock, contextlib.AsyncExitStack() as undo:
-            self._up = False
-            await self._link.open()
-            undo.push_async_callback(self._link.close)
-            self._loss = None
-            self._lost.clear()
-            try:
+        async with contextlib.AsyncExitStack() as undo:
+            async with self._turns.connecting():
+                await self._link.open()
+                undo.push_async_callback(self._link.close)
                 await self._identify()
-            finally:
-                await self._link.report()
-            self._up = True
             undo.pop_all()
         return self._identity
 
     async def watch(self) -> None:
         """Check the serial number at an interval; raises when the link is lost or it differs."""
-        misses = 0
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._options.watch_interval_s):
-                    await self._lost.wait()
-            if self._loss is not None:
-                raise self._loss
-            if self._lock.locked():
-                continue  # a call is talking to the scale and will notice
-            try:
-                await self._look()
-            except (ProtocolError, DeviceTimeout, NotStable):
-                misses += 1
-                if misses >= MISSES_MAX:
-                    raise
-            else:
-                misses = 0
+        await self._turns.watch(self._options.watch_interval_s, self._look)
 
     async def close(self) -> None:
         """Close the line; calls in progress fail with DeviceUnavailable."""
-        self._up = False
+        self._turns.down()
         await self._link.close()
 
     # ------------------------------------------------------------ scale
 
     async def read(self) -> WeightReading:
         """Return the weight now, stable or not; one read, never to be booked."""
-        async with self._turn(CALL_TIMEOUTS * self._options.line_timeout_s) as deadline:
+        async with self._turns.hold(CALL_TIMEOUTS * self._options.line_timeout_s) as deadline:
             return self._reading(await self._net(deadline, need=1, settled=False))
 
     async def weigh(self, *, timeout_s: float) -> WeightReading:
@@ -190,31 +132,24 @@ class MtsicsDriver:
         them is set again), DeviceTimeout, ProtocolError, DeviceUnavailable; Unsupported when there
         is no upper limit, neither from the scale nor as option `plausible_max`.
         """
-        async with self._turn(timeout_s) as deadline:
+        async with self._turns.hold(timeout_s) as deadline:
             most = self._options.plausible_max or self._limit
             if most is None:
                 unit = self._options.unit
                 raise Unsupported(f"{self._name}: no capacity in {unit} known; set plausible_max")
-            least = self._options.plausible_min
-            least = -most if least is None else least
-            reading = self._reading(await self._net(deadline, need=self._need, settled=True))
-            if not least <= reading.value <= most:
-                raise DeviceFault(
-                    f"{self._name}: {reading.value} {reading.unit} is not in {least} to {most}",
-                    reason="implausible",
-                    moved=Moved.NO,
-                )
-            return reading
+            window = Window(self._options.plausible_min, most)
+            heard = await self._net(deadline, need=self._need, settled=True)
+            return window.check(self._name, self._reading(heard))
 
     async def zero(self, *, timeout_s: float) -> None:
         """Set the zero point; asked until confirmed often enough, which does not change the end."""
-        async with self._turn(timeout_s) as deadline:
+        async with self._turns.hold(timeout_s) as deadline:
             await self._agreed(Command("Z"), deadline, wait_s=self._options.stability_timeout_s)
             self._link.unasked = ""
 
     async def tare(self, *, timeout_s: float) -> WeightReading:
         """Take the present load as tare and return it, confirmed by the tare memory."""
-        async with self._turn(timeout_s) as deadline:
+        async with self._turns.hold(timeout_s) as deadline:
             seen = []
             for _ in range(TARES_MAX):
                 heard = await self._agreed(
@@ -234,40 +169,18 @@ class MtsicsDriver:
         unit = self._options.unit if tare is None else tare.unit
         if unit != self._options.unit or not wanted.is_finite() or not 0 <= wanted < _TARE_LIMIT:
             raise DeviceRefused(f"{self._name}: no tare of {wanted} {unit}", reason="L")
-        async with self._turn(self._options.stability_timeout_s) as deadline:
+        async with self._turns.hold(self._options.stability_timeout_s) as deadline:
             await self._write_tare(wanted, deadline)
             if self._link.unasked in ("T", "TI"):
                 self._link.unasked = ""
 
     async def commands(self) -> frozenset[str]:
         """Return the commands that the scale says it knows (I0)."""
-        async with self._turn(LINES_MAX * self._options.line_timeout_s) as deadline:
+        async with self._turns.hold(LINES_MAX * self._options.line_timeout_s) as deadline:
             heard = await self._agreed(Command("I0"), deadline)
         return frozenset(name for name in map(_listed, heard.lines) if name is not None)
 
     # ------------------------------------------------------------ turns
-
-    @contextlib.asynccontextmanager
-    async def _turn(self, timeout_s: float) -> AsyncIterator[float]:
-        """Hold the line for one call; yields its deadline in loop time."""
-        deadline = asyncio.get_running_loop().time() + timeout_s
-        try:
-            async with asyncio.timeout_at(deadline):
-                await self._lock.acquire()
-        except TimeoutError as error:
-            raise DeviceTimeout(f"{self._name}: busy with other calls") from error
-        try:
-            if not self._up:
-                raise DeviceUnavailable(f"{self._name}: not connected")
-            yield deadline
-        except LinkLost as error:
-            self._up = False
-            self._loss = error
-            self._lost.set()
-            raise
-        finally:
-            self._lock.release()
-            await self._link.report()
 
     async def _agreed(
         self,
@@ -279,19 +192,18 @@ class MtsicsDriver:
     ) -> Heard:
         """Ask until the same answer came `need` times in a row; a refusal raises at once."""
         wait_s = self._options.line_timeout_s if wait_s is None else wait_s
-        failures, streak = _Failures(command, deadline), _Streak(need or self._need)
-        while streak.changes < EXCHANGES_MAX:
-            try:
-                heard = await self._link.ask(command, wait_s=wait_s, deadline=deadline)
-            except (ProtocolError, DeviceTimeout) as error:
-                failures.add(error)
-                streak.clear()
-                continue
-            failures.clear()
+
+        def refused(heard: Heard) -> bool:
             self._raise_refusal(heard.reply)
-            if streak.add(heard):
-                return heard
-        raise Disagreement(f"{self._name}: answers to {command.name} differ")
+            return False
+
+        return await self._until_agreed(
+            lambda: self._link.ask(command, wait_s=wait_s, deadline=deadline),
+            command,
+            deadline,
+            need=need or self._need,
+            unsettled=refused,
+        )
 
     async def _net(self, deadline: float, *, need: int, settled: bool) -> Heard:
         """Ask for the weight until the same answer came `need` times in a row.
@@ -300,30 +212,39 @@ class MtsicsDriver:
         range must agree as a weight must.
         """
         command = Command("SI")
-        failures, streak = _Failures(command, deadline), _Streak(need)
-        moving = False
-        while streak.changes < EXCHANGES_MAX:
+
+        async def ask() -> Heard:
             if settled:
                 self._check_reference()
-            try:
-                heard = await self._link.ask(
-                    command, wait_s=self._options.line_timeout_s, deadline=deadline
-                )
-            except (ProtocolError, DeviceTimeout) as error:
-                if moving:  # the deadline came between question and answer
-                    self._check_patience(deadline)
-                failures.add(error)
-                streak.clear()
-                continue
-            failures.clear()
-            moving = settled and _unsettled(heard.reply)
-            if moving:
-                streak.clear()
-                await self._pause(deadline)
-            elif streak.add(heard):
-                self._raise_refusal(heard.reply)
-                return heard
-        raise Disagreement(f"{self._name}: the weight is never the same")
+            return await self._link.ask(
+                command, wait_s=self._options.line_timeout_s, deadline=deadline
+            )
+
+        heard = await self._until_agreed(
+            ask, command, deadline, need=need, unsettled=_unsettled if settled else _any
+        )
+        self._raise_refusal(heard.reply)
+        return heard
+
+    async def _until_agreed(
+        self,
+        ask: Callable[[], Awaitable[Heard]],
+        command: Command,
+        deadline: float,
+        *,
+        need: int,
+        unsettled: Callable[[Heard], bool],
+    ) -> Heard:
+        failures = Failures(deadline, meaning=functools.partial(_unknown, command))
+        streak = Streak[Heard](need, lambda heard: heard.lines)
+        return await agreed(
+            ask,
+            streak,
+            failures,
+            deadline=deadline,
+            name=f"{self._name}: {command.name}",
+            unsettled=unsettled,
+        )
 
     def _check_reference(self) -> None:
         if self._link.unasked:
@@ -332,14 +253,6 @@ class MtsicsDriver:
                 reason="reference",
                 moved=Moved.NO,
             )
-
-    async def _pause(self, deadline: float) -> None:
-        self._check_patience(deadline - READ_PAUSE_S)
-        await asyncio.sleep(READ_PAUSE_S)
-
-    def _check_patience(self, deadline: float) -> None:
-        if asyncio.get_running_loop().time() >= deadline:
-            raise NotStable(f"{self._name}: not stable in time")
 
     # ------------------------------------------------------------ meaning
 
@@ -360,12 +273,7 @@ class MtsicsDriver:
         reply = heard.reply
         if not isinstance(reply, Weight):
             raise ProtocolError(f"{self._name}: a weight was expected, not {heard.lines[-1]!r}")
-        if reply.unit != self._options.unit:
-            raise DeviceFault(
-                f"{self._name}: sends {reply.unit}, {self._options.unit} is configured",
-                reason="unit",
-                moved=Moved.NO,
-            )
+        check_unit(self._name, reply.unit, self._options.unit)
         stable = reply.status is not WeightStatus.DYNAMIC
         return WeightReading(reply.value, reply.unit, stable, heard.lines[-1])
 
@@ -389,7 +297,7 @@ class MtsicsDriver:
 
     async def _look(self) -> None:
         """Ask once whether the scale is there and the same; a doubt is settled by agreement."""
-        async with self._turn(IDENTIFY_TIMEOUTS * self._options.line_timeout_s) as deadline:
+        async with self._turns.hold(IDENTIFY_TIMEOUTS * self._options.line_timeout_s) as deadline:
             heard = await self._link.ask(
                 Command("I4"), wait_s=self._options.line_timeout_s, deadline=deadline
             )
@@ -427,8 +335,13 @@ def _texts(answer: Answer) -> str:
     return " ".join(each.value for each in answer.arguments if isinstance(each, Text))
 
 
-def _unsettled(reply: Reply) -> bool:
+def _any(_heard: Heard) -> bool:
+    return False
+
+
+def _unsettled(heard: Heard) -> bool:
     """Whether a scale that moves or is busy has said so."""
+    reply = heard.reply
     if isinstance(reply, Weight):
         return reply.status is WeightStatus.DYNAMIC
     return isinstance(reply, Refusal) and reply.reason is Reason.BUSY

@@ -2,16 +2,12 @@
 
 import asyncio
 import contextlib
-import uuid
 from dataclasses import dataclass
 
 from drivers.base import (
     DeviceTimeout,
-    DeviceUnavailable,
     Moved,
     ProtocolError,
-    RawMessage,
-    Sink,
 )
 from drivers.framing import LineSplitter
 from drivers.mtsics.codec import (
@@ -28,6 +24,7 @@ from drivers.mtsics.codec import (
     encode_command,
 )
 from drivers.transport import LinkLost, Transport
+from drivers.weighing import Garbage
 
 TRIES_MAX = 3
 """Tries to bring the line in step."""
@@ -35,11 +32,6 @@ LINES_MAX = 200
 """Lines of one answer, or skipped while the line is brought in step."""
 QUIET_S = 0.05
 """How long the line must be silent after opening to count as idle."""
-GARBAGE_MAX = 256
-"""Bytes of garbage kept of one burst."""
-GARBAGE_INTERVAL_S = 5.0
-"""At most one garbage message in this time, so that a noisy line cannot fill the inbox."""
-SINK_TIMEOUT_S = 10.0
 _ANSWERED_AS = {"SI": ("S",), "@": ("I4",)}
 """Commands whose answer has another name. Source: 11781363, commands SI and @."""
 
@@ -77,15 +69,13 @@ class Link:
     because another was damaged on its way; the caller clears it when the reference is set again.
     """
 
-    def __init__(self, line: Transport, sink: Sink, *, line_timeout_s: float) -> None:
+    def __init__(self, line: Transport, garbage: Garbage, *, line_timeout_s: float) -> None:
         self._line = line
-        self._sink = sink
+        self._note = garbage.note
         self._line_timeout_s = line_timeout_s
         self._splitter = LineSplitter(LINE_MAX)
         self._lines: list[bytes] = []
         self._dirty = False
-        self._garbage = bytearray()
-        self._garbage_after = 0.0
         self._asked = ""
         self.unasked = ""
 
@@ -119,20 +109,6 @@ class Link:
         heard = await self._answer(command, until)
         self._dirty = False
         return heard
-
-    async def report(self) -> None:
-        """Deliver garbage that was seen, at most one message in GARBAGE_INTERVAL_S."""
-        now = asyncio.get_running_loop().time()
-        if not self._garbage or now < self._garbage_after:
-            return
-        raw = bytes(self._garbage)
-        self._garbage.clear()
-        self._garbage_after = now + GARBAGE_INTERVAL_S
-        try:
-            async with asyncio.timeout(SINK_TIMEOUT_S):
-                await self._sink(RawMessage(f"garbage-{uuid.uuid4().hex}", "garbage", raw))
-        except TimeoutError as error:
-            raise DeviceUnavailable("what the line sent could not be stored in time") from error
 
     async def _answer(self, command: Command, until: float) -> Heard:
         names = _ANSWERED_AS.get(command.name, (command.name,))
@@ -228,7 +204,3 @@ class Link:
         self._lines = []
         self._splitter.reset()
         return rest
-
-    def _note(self, data: bytes) -> None:
-        """Keep the beginning of what nobody asked for."""
-        self._garbage += data[: GARBAGE_MAX - len(self._garbage)]

@@ -2,11 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from drivers.mtsics.codec import UNITS
-
-Value = str | int | float | bool
+from drivers.weighing import (
+    Value,
+    check_known,
+    check_window,
+    reads_option,
+    seconds_option,
+    text_option,
+    weight_option,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,62 +39,24 @@ class Options:
 
 
 _DEFAULT = Options()
-_READS_MAX = 10
-_SECONDS_MAX = 3600.0
 
 
 def parse_options(options: Mapping[str, Value]) -> Options:
     """Check options; raises ValueError naming the key."""
     parsed = Options(
-        serial=_text(options, "serial", _DEFAULT.serial),
-        unit=_text(options, "unit", _DEFAULT.unit),
-        line_timeout_s=_seconds(options, "line_timeout_s", _DEFAULT.line_timeout_s),
-        stability_timeout_s=_seconds(options, "stability_timeout_s", _DEFAULT.stability_timeout_s),
-        watch_interval_s=_seconds(options, "watch_interval_s", _DEFAULT.watch_interval_s),
-        agreeing_reads=_reads(options, "agreeing_reads"),
-        plausible_min=_weight(options, "plausible_min"),
-        plausible_max=_weight(options, "plausible_max"),
+        serial=text_option(options, "serial", _DEFAULT.serial),
+        unit=text_option(options, "unit", _DEFAULT.unit),
+        line_timeout_s=seconds_option(options, "line_timeout_s", _DEFAULT.line_timeout_s),
+        stability_timeout_s=seconds_option(
+            options, "stability_timeout_s", _DEFAULT.stability_timeout_s
+        ),
+        watch_interval_s=seconds_option(options, "watch_interval_s", _DEFAULT.watch_interval_s),
+        agreeing_reads=reads_option(options, "agreeing_reads"),
+        plausible_min=weight_option(options, "plausible_min"),
+        plausible_max=weight_option(options, "plausible_max"),
     )
-    unknown = sorted(set(options) - set(Options.__slots__))
-    if unknown:
-        raise ValueError(f"option {unknown[0]!r} is not known; known are {list(Options.__slots__)}")
+    check_known(options, Options.__slots__)
     if parsed.unit not in UNITS:
         raise ValueError(f"option 'unit': {parsed.unit!r} is not one of {sorted(UNITS)}")
-    least, most = parsed.plausible_min, parsed.plausible_max
-    if most is not None and (most <= 0 or (least is not None and least >= most)):
-        raise ValueError(f"option 'plausible_max': {most} must be above 0 and 'plausible_min'")
+    check_window(parsed.plausible_min, parsed.plausible_max)
     return parsed
-
-
-def _text(options: Mapping[str, Value], key: str, default: str) -> str:
-    value = options.get(key, default)
-    if not isinstance(value, str):
-        raise ValueError(f"option {key!r}: a string was expected, not {value!r}")  # noqa: TRY004
-    return value
-
-
-def _seconds(options: Mapping[str, Value], key: str, default: float) -> float:
-    value = options.get(key, default)
-    if isinstance(value, (bool, str)) or not 0 < value <= _SECONDS_MAX:
-        raise ValueError(f"option {key!r}: seconds above 0 were expected, not {value!r}")
-    return float(value)
-
-
-def _reads(options: Mapping[str, Value], key: str) -> int:
-    value = options.get(key, 0)
-    if type(value) is not int or not (value == 0 or 2 <= value <= _READS_MAX):  # noqa: PLR2004
-        raise ValueError(f"option {key!r}: 0 or 2 to {_READS_MAX} was expected, not {value!r}")
-    return value
-
-
-def _weight(options: Mapping[str, Value], key: str) -> Decimal | None:
-    value = options.get(key)
-    if value is None:
-        return None
-    try:
-        weight = Decimal("" if isinstance(value, bool) else str(value))
-    except InvalidOperation:
-        weight = Decimal("NaN")
-    if not weight.is_finite():
-        raise ValueError(f"option {key!r}: a weight was expected, not {value!r}")
-    return weight

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from drivers import weighing
 from drivers.base import (
     DeviceFault,
     DeviceRefused,
@@ -21,11 +22,10 @@ from drivers.base import (
     Unsupported,
     WeightReading,
 )
-from drivers.mtsics import driver as driver_module
-from drivers.mtsics import link as link_module
 from drivers.mtsics.driver import MtsicsDriver
-from drivers.mtsics.options import Options, Value, parse_options
+from drivers.mtsics.options import Options, parse_options
 from drivers.transport import LinkLost
+from drivers.weighing import Value
 from tests.contract.transports import Inbox
 
 WEIGHT = b"S S     12.500 g\r\n"
@@ -85,7 +85,7 @@ class Score:
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driver_module, "READ_PAUSE_S", 0.0)
+    monkeypatch.setattr(weighing, "READ_PAUSE_S", 0.0)
 
 
 @pytest.fixture
@@ -441,14 +441,14 @@ async def test_a_lost_link_moves_no_stock_and_ends_the_watch(score: Score) -> No
 
 async def test_a_call_waits_for_its_turn_no_longer_than_it_was_given(score: Score) -> None:
     driver = await connected(score)
-    async with driver._lock:
+    async with driver._turns._lock:
         with pytest.raises(DeviceTimeout, match="busy"):
             await driver.weigh(timeout_s=0.01)
 
 
 async def test_watching_leaves_a_busy_line_alone_and_bears_single_misses(score: Score) -> None:
     driver = await connected(score, watch_interval_s=0.001)
-    async with driver._lock:
+    async with driver._turns._lock:
         watching = asyncio.ensure_future(driver.watch())
         await asyncio.sleep(0.005)
         assert score.sent == []
@@ -479,7 +479,7 @@ async def test_garbage_is_reported_at_most_once_in_its_interval(
         score.waiting = b"rubbish"
         await driver.read()
     assert len(inbox.messages) == 1
-    monkeypatch.setattr(driver._link, "_garbage_after", 0.0)
+    monkeypatch.setattr(driver._turns._garbage, "_after", 0.0)
     await driver.read()
     assert [each.raw for each in inbox.messages] == [b"rubbish", b"rubbishrubbish"]
     assert len({each.key for each in inbox.messages}) == 2
@@ -491,7 +491,7 @@ async def test_an_inbox_that_does_not_take_garbage_in_time_is_an_error(
     async def stuck(_message: RawMessage) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(link_module, "SINK_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(weighing, "SINK_TIMEOUT_S", 0.01)
     spec = DeviceSpec("scale1", "tcp://127.0.0.1:1")
     driver = MtsicsDriver(spec, stuck, transport=score)
     await driver.connect()

@@ -4,9 +4,9 @@ import random
 
 import pytest
 
+from drivers import weighing
 from drivers.base import DriverError, ProtocolError
 from drivers.framing import LineSplitter
-from drivers.mtsics import driver as driver_module
 from drivers.mtsics.codec import Weight, decode
 from simulators.wire import Wire
 from tests.contract.scale_suite.memory import MemoryLine, connected_driver, settled
@@ -14,7 +14,7 @@ from tests.contract.scale_suite.memory import MemoryLine, connected_driver, sett
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driver_module, "READ_PAUSE_S", 0.0)
+    monkeypatch.setattr(weighing, "READ_PAUSE_S", 0.0)
 
 
 async def weighings(

@@ -20,6 +20,7 @@ task behind:
 
 import asyncio
 import contextlib
+import math
 import os
 import socket
 import tempfile
@@ -31,7 +32,7 @@ from pathlib import Path
 from typing import Protocol
 
 from simulators.base import Model, StreamModel
-from simulators.wire import Piece, Wire
+from simulators.wire import JOIN_S, Piece, Wire
 
 STEP_S = 0.02
 """The simulated time of one step of a served model."""
@@ -94,6 +95,9 @@ class _Session:
     queue: deque[tuple[float, Piece]] = field(default_factory=deque)
     waiting: int = 0
     free_at: float = 0.0
+    greeted: bool = False
+    dead: bool = False
+    """Half open: the other side is gone and has not said so."""
 
 
 class _Carrier(Protocol):
@@ -120,6 +124,7 @@ class _Pump:
         self._wake = asyncio.Event()
         self._count = 0
         self._down_until: float | None = None
+        self._mute = False
 
     # what the carriers call
 
@@ -130,6 +135,9 @@ class _Pump:
         return self._count
 
     def arrived(self, session: int, data: bytes) -> None:
+        known = self._sessions.get(session)
+        if known is not None and known.dead:
+            return
         self._unread += len(data)
         if self._unread > BACKLOG_MAX:
             self.hang_up(session)
@@ -137,7 +145,8 @@ class _Pump:
             self._put("data", session, data)
 
     def closed(self, session: int) -> None:
-        if self._sessions.pop(session, None) is not None:
+        known = self._sessions.pop(session, None)
+        if known is not None and not known.dead:
             self._put("close", session, b"")
 
     def hang_up(self, session: int) -> None:
@@ -161,9 +170,10 @@ class _Pump:
             self._wake.clear()
             now = loop.time()
             await self._cut(carrier, now)
+            self._half_open(carrier)
             self._ticker.advance(now)
             self._collect(now)
-            self._take_events(now)
+            self._take_events(now, carrier)
             due = self._flush(loop.time())
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(TICK_S, max(0.0, due - loop.time()))):
@@ -184,22 +194,49 @@ class _Pump:
         elif carrier.always_connected and not self._sessions:
             await carrier.up()
 
-    def _take_events(self, now: float) -> None:
+    def _half_open(self, carrier: _Carrier) -> None:
+        """Let open sessions die silently; a serial line, which has none, lives again afterwards."""
+        if carrier.always_connected:
+            self._mute = self._wire.faults.active("half_open")
+            return
+        if self._wire.faults.take("half_open"):
+            for session, known in self._sessions.items():
+                if not known.dead:
+                    known.dead = True
+                    known.queue.clear()
+                    self._put("close", session, b"")
+
+    def _take_events(self, now: float, carrier: _Carrier) -> None:
         while self._events:
             what, session, data = self._events.popleft()
             match what:
                 case "open":
                     self._model.connected(session)
+                    if not carrier.always_connected:
+                        self._greet(session, now)
                 case "close":
                     self._model.disconnected(session)
                 case _:
                     self._unread -= len(data)
-                    heard, echo = self._wire.to_machine(data)
-                    if echo:
-                        self._enqueue(session, Piece(echo), now)
-                    if heard:
-                        self._model.received(session, heard)
+                    if not self._mute:
+                        self._hear(session, data, now)
             self._collect(now)
+
+    def _hear(self, session: int, data: bytes, now: float) -> None:
+        self._greet(session, now)  # on a serial line only now does it show that the host is there
+        heard, echo = self._wire.to_machine(data)
+        if echo:
+            self._enqueue(session, Piece(echo), now)
+        if heard:
+            self._model.received(session, heard)
+
+    def _greet(self, session: int, now: float) -> None:
+        known = self._sessions.get(session)
+        if known is not None and not known.greeted:
+            known.greeted = True
+            garbage = self._wire.greeting()
+            if garbage:
+                self._enqueue(session, Piece(garbage), now)
 
     def _collect(self, now: float) -> None:
         for out in self._model.outgoing():
@@ -212,13 +249,16 @@ class _Pump:
 
     def _enqueue(self, session: int, piece: Piece, now: float) -> None:
         known = self._sessions.get(session)
-        if known is None:
+        if known is None or known.dead or self._mute:
             return
         known.waiting += len(piece.data)
         if known.waiting > BACKLOG_MAX:
             self.hang_up(session)
             return
         known.free_at = max(now, known.free_at) + piece.delay_s / self._wire.speed
+        if piece.joined:
+            grid = JOIN_S / self._wire.speed
+            known.free_at = math.ceil(known.free_at / grid) * grid
         known.queue.append((known.free_at, piece))
 
     def _flush(self, now: float) -> float:
@@ -229,7 +269,7 @@ class _Pump:
                 _, piece = known.queue.popleft()
                 known.waiting -= len(piece.data)
                 if piece.data:
-                    known.line.write(piece.data)
+                    known.line.write(piece.data + self._joined_to(piece, known, now))
                 if piece.close and piece.data:  # a hang-up at once would take the bytes with it
                     known.queue.appendleft((now + TICK_S, Piece(b"", close=True)))
                 elif piece.close:
@@ -238,6 +278,19 @@ class _Pump:
             if known.queue:
                 earliest = min(earliest, known.queue[0][0])
         return earliest
+
+    @staticmethod
+    def _joined_to(piece: Piece, known: _Session, now: float) -> bytes:
+        """Take from the queue, and return, what leaves together with a joined piece."""
+        rest = bytearray()
+        while piece.joined and known.queue:
+            due, follower = known.queue[0]
+            if due > now or not follower.joined or follower.close:
+                break
+            known.queue.popleft()
+            known.waiting -= len(follower.data)
+            rest += follower.data
+        return bytes(rest)
 
 
 # ---------------------------------------------------------------- TCP

@@ -168,6 +168,60 @@ async def test_the_host_hears_its_echo_where_the_wire_has_one(served: Served) ->
         await said(line, b"hello", b"hello")
 
 
+async def test_a_half_open_tcp_link_stays_silent_and_a_new_one_works() -> None:
+    parrot = Parrot()
+    async with serve_tcp(parrot) as served, opened(served) as old:
+        await said(old, b"hello", b"HELLO")
+        served.wire.faults.switch("half_open", on=True, times=1)
+        await until(lambda: not parrot.sessions)
+        await old.write(b"anybody?")
+        async with opened(served) as fresh:
+            await said(fresh, b"again", b"AGAIN")
+        assert old.discard() == b""
+
+
+async def test_a_half_open_serial_line_is_silent_until_it_lives_again() -> None:
+    parrot = Parrot()
+    async with serve_pty(parrot) as served, opened(served) as line:
+        await said(line, b"hello", b"HELLO")
+        served.wire.faults.switch("half_open", on=True)
+        seen = parrot.time_s
+        await until(lambda: parrot.time_s > seen)
+        await line.write(b"anybody?")
+        seen = parrot.time_s
+        await until(lambda: parrot.time_s > seen + 0.05)
+        served.wire.faults.switch("half_open", on=False)
+        seen = parrot.time_s
+        await until(lambda: parrot.time_s > seen)
+        await said(line, b"again", b"AGAIN")
+
+
+async def test_garbage_may_greet_whoever_connects() -> None:
+    wire = Wire(seed=1)
+    wire.faults.switch("garbage_at_connect", on=True)
+    async with serve_tcp(Parrot(), wire=wire) as served, opened(served) as transport:
+        async with asyncio.timeout(PATIENCE_S):
+            assert await transport.read()
+    async with serve_pty(Parrot(), wire=wire) as served, opened(served) as transport:
+        await transport.write(b"hello")
+        got = b""
+        async with asyncio.timeout(PATIENCE_S):
+            while not got.endswith(b"HELLO"):
+                got += await transport.read()
+        assert len(got) > len(b"HELLO")
+
+
+async def test_joined_messages_arrive_at_once() -> None:
+    parrot = Parrot()
+    async with serve_tcp(parrot) as served, opened(served) as transport:
+        await until(lambda: bool(parrot.sessions))
+        for fault in ("join", "split"):  # otherwise each byte would leave by itself
+            served.wire.faults.switch(fault, on=True)
+        parrot.out += [Outgoing(None, b"ONE"), Outgoing(None, b"TWO")]
+        async with asyncio.timeout(PATIENCE_S):
+            assert await transport.read() == b"ONETWO"
+
+
 async def test_a_model_that_raises_ends_the_adapter_and_says_so() -> None:
     async def run() -> None:
         async with serve_tcp(Parrot()) as served, opened(served) as line:

@@ -110,6 +110,63 @@ def test_garbage_comes_before_the_message() -> None:
     assert 1 <= len(data) - len(MESSAGE) <= 32
 
 
+def test_the_second_half_of_the_message_before_may_come_first() -> None:
+    wire = wire_with("stale_tail")
+    assert arrived(wire, b"abcdef") == b"abcdef"
+    assert arrived(wire, b"two") == b"deftwo"
+
+
+def test_each_message_may_come_one_too_late() -> None:
+    wire = wire_with("previous")
+    assert [arrived(wire, each) for each in (b"one", b"two", b"three")] == [b"", b"one", b"two"]
+
+
+def test_split_each_cuts_every_message_one_byte_further_on() -> None:
+    wire = wire_with("split_each")
+    cuts = [[piece.data for piece in wire.to_host(b"abc")] for _ in range(3)]
+    assert cuts == [[b"a", b"bc"], [b"ab", b"c"], [b"a", b"bc"]]
+    assert wire.to_host(b"x") == [Piece(b"x")]
+    assert all(piece.delay_s > 0 for piece in wire.to_host(b"abc")[1:])
+
+
+def test_joined_pieces_say_so() -> None:
+    assert wire_with("join").to_host(b"abc") == [Piece(b"abc", joined=True)]
+
+
+def test_a_flipped_bit_is_one_bit_and_with_parity_a_nul() -> None:
+    for seed in range(50):
+        data = arrived(wire_with("flip_bit", seed=seed))
+        assert sum((a ^ b).bit_count() for a, b in zip(data, MESSAGE, strict=True)) == 1
+    checked = Wire(seed=1, parity=True)
+    checked.faults.switch("flip_bit", on=True)
+    data = arrived(checked)
+    assert [byte for byte, sent in zip(data, MESSAGE, strict=True) if byte != sent] == [0]
+
+
+def test_a_greeting_is_garbage_only_while_that_is_on() -> None:
+    wire = wire_with("garbage_at_connect", times=1)
+    assert 1 <= len(wire.greeting()) <= 32
+    assert wire.greeting() == b""
+
+
+def test_at_half_the_baud_rate_two_bytes_are_sampled_as_one() -> None:
+    """Worked by hand: U is 0101010101 on the line; a receiver at half the rate samples each 1."""
+    wire = wire_with("wrong_baud")
+    assert arrived(wire, b"UU") == b"\xff"
+    assert wire.to_machine(b"\x00")[0] == b"\x00\x80"  # nine low bits at twice the rate
+    wire.set("baud_ratio", "0.5")
+    assert arrived(wire, b"\x00") == b"\x00\x80"
+
+
+def test_at_the_right_baud_rate_nothing_changes_with_and_without_parity() -> None:
+    for parity in (False, True):
+        wire = Wire(parity=parity)
+        wire.set("baud_ratio", "1")
+        wire.faults.switch("wrong_baud", on=True)
+        assert arrived(wire) == MESSAGE
+        assert wire.to_machine(MESSAGE) == (MESSAGE, b"")
+
+
 @pytest.mark.parametrize("fault", ["burst", "stuck"])
 def test_a_burst_changes_one_run_of_bytes_and_not_the_length(fault: str) -> None:
     for seed in range(50):
@@ -184,6 +241,7 @@ def test_settings_are_read_back_in_the_state() -> None:
         ("slow_s", "inf"),
         ("slow_s", "soon"),
         ("speed", "0"),
+        ("baud_ratio", "0"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_refused(name: str, value: str) -> None:

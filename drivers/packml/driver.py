@@ -30,6 +30,7 @@ from drivers.base import (
     ProtocolError,
     Sink,
 )
+from drivers.opcua_link import check_address
 from drivers.packml.codec import (
     JOB_ID_MAX,
     PIECES_MAX,
@@ -47,8 +48,8 @@ from drivers.packml.codec import (
     start_parameters,
     token_shown,
 )
-from drivers.packml.options import check_address, parse_options
-from drivers.packml.session import Command, Session, Snapshot
+from drivers.packml.options import parse_options
+from drivers.packml.session import Command, Machine, Snapshot
 
 READY_TIMEOUT_S = 30.0
 """How long a machine may take from Stopped, Complete or Aborted to Idle."""
@@ -128,7 +129,7 @@ class PackmlDriver:
         self._name = spec.name
         self._address = spec.address
         self._sink = sink
-        self._session: Session | None = None
+        self._session: Machine | None = None
         self._busy = asyncio.Lock()
         self._results: OrderedDict[str, CountRecord] = OrderedDict()
         self._in_doubt: OrderedDict[str, None] = OrderedDict()
@@ -138,21 +139,14 @@ class PackmlDriver:
     async def connect(self) -> Identity:
         """Open a session and find the machine in it."""
         await self.close()
-        session = Session(self._address, self._options)
+        session = Machine(self._address, self._options)
         identity = await session.open()
         self._session = session
         return identity
 
     async def watch(self) -> None:
         """Ask the machine for a sign of life every `keepalive_ms`; raise when it is lost."""
-        session = self._connected()
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._options.keepalive_s):
-                    await session.lost.wait()
-            if session.lost.is_set():
-                raise DeviceUnavailable(f"{self._name}: the connection is lost")
-            await session.ping()
+        await self._connected().watch()
 
     async def close(self) -> None:
         """Close the session; a job that is running goes on at the machine and is in doubt."""
@@ -160,7 +154,7 @@ class PackmlDriver:
         if session is not None:
             await session.close()
 
-    def _connected(self) -> Session:
+    def _connected(self) -> Machine:
         if self._session is None:
             raise DeviceUnavailable(f"{self._name}: not connected")
         return self._session
@@ -170,7 +164,8 @@ class PackmlDriver:
     async def count(self, job: CountJob, *, timeout_s: float) -> CountResult:
         """Count `job.pieces` pieces.
 
-        A machine that is Held or Suspended may be helped until `timeout_s` has passed; then it is
+        A job waits for its turn at most `timeout_s`, and then may take as long again. A machine
+        that is Held or Suspended may be helped until its time has passed; then it is
         stopped and what fell is reported as incomplete, as is a job that was stopped or aborted at
         the machine. A job id that was counted returns its result again; one whose end is unknown
         raises until it is reconciled.
@@ -180,8 +175,9 @@ class PackmlDriver:
                 f"{self._name}: job {job.job_id!r} of {job.pieces} pieces is not possible",
                 reason="bad_job",
             )
-        deadline = asyncio.get_running_loop().time() + timeout_s
-        async with self._alone(deadline):
+        loop = asyncio.get_running_loop()
+        async with self._alone(loop.time() + timeout_s):
+            deadline = loop.time() + timeout_s
             known = self._known(job)
             if known is not None:
                 return known
@@ -232,7 +228,7 @@ class PackmlDriver:
         while len(self._in_doubt) > REMEMBERED_MAX:
             self._in_doubt.popitem(last=False)
 
-    async def _make_ready(self, session: Session, deadline: float) -> Snapshot:
+    async def _make_ready(self, session: Machine, deadline: float) -> Snapshot:
         """Bring the machine to Idle and return its counts there; nothing can have moved."""
         loop = asyncio.get_running_loop()
         deadline = min(deadline, loop.time() + READY_TIMEOUT_S)
@@ -261,7 +257,7 @@ class PackmlDriver:
             await asyncio.sleep(pause)
             pause = min(pause * POLL_GROWTH, self._options.poll_s)
 
-    async def _start(self, session: Session, record: StartRecord) -> None:
+    async def _start(self, session: Machine, record: StartRecord) -> None:
         """Start a job; from here on it is in doubt until its end is known."""
         options = self._options
         parameters = start_parameters(
@@ -274,7 +270,7 @@ class PackmlDriver:
             del self._in_doubt[record.job.job_id]
             raise
 
-    async def _follow(self, session: Session, progress: _Progress, deadline: float) -> State:
+    async def _follow(self, session: Machine, progress: _Progress, deadline: float) -> State:
         """Return the state in which a job ended; at the deadline it is stopped."""
         loop = asyncio.get_running_loop()
         grace = loop.time() + START_GRACE_S
@@ -301,7 +297,7 @@ class PackmlDriver:
             await asyncio.sleep(min(pause, max(0.0, deadline - loop.time())))
             pause = min(pause * POLL_GROWTH, self._options.poll_s)
 
-    async def _finish(self, session: Session, progress: _Progress, end: State) -> CountResult:
+    async def _finish(self, session: Machine, progress: _Progress, end: State) -> CountResult:
         """Wait until the counts stand still, work out the result, deliver it."""
         deadline = asyncio.get_running_loop().time() + SETTLE_TIMEOUT_S
         while True:

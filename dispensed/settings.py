@@ -144,8 +144,8 @@ class LogSettings(_Section):
 class DispensingSettings(_Section):
     """How orders are carried out."""
 
-    dispense_workers: int = Field(default=4, ge=1, le=64)
-    """How many dispenses may be under way at once."""
+    dispense_workers: int = Field(default=32, ge=1, le=64)
+    """How many dispenses may be under way at once, those that wait for their machine included."""
     cabinet: str | None = None
     """Name of the device that hands out full packs; without it the first cabinet that is up."""
     counter: str | None = None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from dispensed.errors import Conflict, DeviceProblem
 from dispensed.ledger import dispenses, picking
 from dispensed.ledger.dispenses import DispenseRow
+from dispensed.ledger.engine import Tx
 from dispensed.ledger.post import BlockedLot
 from dispensed.model.catalog import Item
 from dispensed.model.dispensing import DispenseState
@@ -147,25 +148,48 @@ class People:
 
     async def work(self, shift: asyncio.Event) -> None:
         """Look after everything that waits for a person, until the shift is over."""
-        while not shift.is_set():
-            rows = await self.shop.site.store.read(
-                lambda tx: dispenses.in_states(
-                    tx,
-                    (
-                        DispenseState.COMMANDED,
-                        DispenseState.COUNTED,
-                        DispenseState.VERIFIED,
-                        DispenseState.IN_DOUBT,
-                    ),
-                )
-            )
-            await asyncio.gather(*(self.look_after(row) for row in rows))
-            await self.shop.something_changes()
+        busy: set[int] = set()
+
+        async def serve(row: DispenseRow) -> None:
+            try:
+                await self.look_after(row)
+            finally:
+                busy.discard(row.id)
+
+        async with asyncio.TaskGroup() as group:
+            while not shift.is_set():
+                for row in await self.shop.site.store.read(_waiting):
+                    if row.id not in busy:
+                        busy.add(row.id)
+                        group.create_task(serve(row))
+                await self.shop.something_changes()
+                help_machines(self.shop)
 
 
-def heal(shop: Shop) -> None:
-    """Do what a technician does at the machines: new paper, clear an aborted counter."""
+def _waiting(tx: Tx) -> tuple[DispenseRow, ...]:
+    """Return what a person can do something about."""
+    states = (
+        DispenseState.COMMANDED,
+        DispenseState.COUNTED,
+        DispenseState.VERIFIED,
+        DispenseState.IN_DOUBT,
+    )
+    rows = dispenses.in_states(tx, states)
+    return tuple(r for r in rows if r.state is not DispenseState.COMMANDED or r.device_id is None)
+
+
+def help_machines(shop: Shop) -> None:
+    """Do what a technician does at the machines: new paper, clear an aborted counter.
+
+    A jam is cleared and the job goes on. A counter that ran empty is filled up for two jobs of
+    three; the third runs out of time and ends short.
+    """
     shop.stage.printer.set("paper", "1000")
     counter: CounterModel = shop.stage.counter
-    if counter.current.name == "ABORTED":
-        counter.command("Clear")
+    match counter.current.name:
+        case "ABORTED":
+            counter.command("Clear")
+        case "HELD":
+            counter.command("Unhold")
+        case "SUSPENDED" if sum(counter.fallen.values()) % 3:
+            counter.command("Unsuspend")

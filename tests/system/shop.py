@@ -47,7 +47,7 @@ class Config:
 
 OPTIONS: dict[str, tuple[str, dict[str, str | int | float | bool]]] = {
     "scale1": ("mtsics", {}),
-    "counter1": ("packml", {"security": "none"}),
+    "counter1": ("packml", {"security": "none", "user": "anonymous"}),
     "robot1": ("wwks2", {}),
     "printer1": ("zpl", {}),
 }
@@ -101,7 +101,7 @@ async def open_shop(
     folder: Path,
     *,
     speed: float = 100.0,
-    workers: int = 8,
+    workers: int = 32,
     driver_options: dict[str, dict[str, str | int | float | bool]] | None = None,
 ) -> AsyncIterator[Shop]:
     """Start simulators, fleet and runner; all end with the block."""
@@ -132,7 +132,7 @@ async def open_shop(
             zone=ZONE,
             machines=fleet,
             changes=changes,
-            options=DispenseOptions(command_timeout_s=5.0, weigh_timeout_s=5.0),
+            options=DispenseOptions(command_timeout_s=1.5, weigh_timeout_s=5.0),
         )
         sites.append(site)
         fleet.on_input(lambda name: inputs.input_handler(site, name))

@@ -119,7 +119,9 @@ def facts_of(message: wire.Message) -> tuple[Fact, ...]:
 
     An OutputMessage reports the packs that it lists, final or not: the manual does not say whether
     the message that ends an order repeats those of a released box, so effects are told apart by
-    pack id. A task counts once it is finished: packs of a running one may still lie inside.
+    pack id. The same holds for the end of an initiated input, which names packs that InputMessages
+    may have named before. A task counts once it is finished: packs of a running one may still lie
+    inside.
     """
     match message:
         case wire.OutputMessage():
@@ -130,6 +132,13 @@ def facts_of(message: wire.Message) -> tuple[Fact, ...]:
                 for article in message.articles
                 for pack in article.packs
                 if pack.handling == wire.Handling.COMPLETED
+            )
+        case wire.InitiateInputMessage():
+            return tuple(
+                InputReported(_described(article, pack))
+                for article in message.articles
+                for pack in article.packs
+                if pack.id > 0
             )
         case wire.StockInfoMessage():
             return (StockReported(packs_of(message.articles)),)

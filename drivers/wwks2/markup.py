@@ -14,7 +14,9 @@ DEPTH_MAX = 16
 """Deepest nesting accepted; the deepest message of the manual has 6 levels."""
 INT32 = range(2**31)
 INT64 = range(2**63)
-"""Integers of 32 and 64 bits; every one of the manual is at least 0."""
+"""Integers of 32 and 64 bits; nearly every one of the manual is at least 0."""
+SIGNED32 = range(-(2**31), 2**31)
+"""Integers of 32 bits that the manual does not restrict: transfer points and output locations."""
 
 _ESCAPED = re.compile(r"\\x([01][0-9A-Fa-f]|7[Ff])")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f]")

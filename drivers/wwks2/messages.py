@@ -44,7 +44,8 @@ class Subscriber:
 class PackData:
     """A `Pack` element in any message. `sub_items` 0 is a full pack; sizes in mm. Source: §6.7.2.
 
-    `id` 0 means not stored; `handling` occurs in input messages only.
+    `id` 0 means not stored; `handling` occurs in input messages only, `error` in initiated inputs
+    (one of the words of §6.5.3).
     """
 
     id: int = 0
@@ -71,11 +72,17 @@ class PackData:
     label_status: str = ""
     handling: str = ""
     handling_text: str = ""
+    error: str = ""
+    error_text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Article:
-    """An `Article` element with its packs; `max_sub_items` units in a full pack, 0 unknown."""
+    """An `Article` element with its packs; `max_sub_items` units in a full pack, 0 unknown.
+
+    What follows `packs` occurs in master data only (§6.6): it is assigned to packs at their input,
+    and `quantity` is the most packs that a delivery may bring, 0 without limit.
+    """
 
     id: str = ""
     name: str = ""
@@ -84,6 +91,28 @@ class Article:
     max_sub_items: int = 0
     quantity: int = 0
     packs: tuple[PackData, ...] = ()
+    requires_fridge: bool = False
+    batch: str = ""
+    external_id: str = ""
+    expiry: date | None = None
+    stock_location: str = ""
+    machine_location: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A `StockDelivery`: what may be stored under its number. Source: §6.6.3."""
+
+    number: str
+    articles: tuple[Article, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StockLocation:
+    """A virtual stock location of a machine. Source: §6.12.2."""
+
+    id: str
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +143,10 @@ class Criteria:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task, its status and what it moved. Source: §6.9, §6.10. V6.22 forms have no type."""
+    """A task, its status and what it moved. Source: §6.9, §6.10. V6.22 forms have no type.
+
+    `type` is `Output` (id of the order) or `StockDelivery` (id is the delivery number).
+    """
 
     id: str
     type: str = "Output"
@@ -139,6 +171,15 @@ class OutputDetails:
 
     priority: str = "Normal"
     destination: int = 0
+    point: int = 0
+    status: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InputDetails:
+    """The `Details` element of initiated inputs: the transfer point. Source: §6.5."""
+
+    source: int = 0
     point: int = 0
     status: str = ""
 
@@ -222,6 +263,64 @@ class InputResponse(InputMessageBase):
 @dataclass(frozen=True, slots=True)
 class InputMessage(InputMessageBase):
     """What became of the packs: `Completed` or `Aborted`. Source: §6.4.3."""
+
+
+@dataclass(frozen=True, slots=True)
+class InitiateInputBase(InputMessageBase):
+    """What the messages about an input that the pharmacy system starts share."""
+
+    details: InputDetails = InputDetails()
+
+
+@dataclass(frozen=True, slots=True)
+class InitiateInputRequest(InitiateInputBase):
+    """Starts the input of packs that lie at a transfer point. Source: §6.5.1."""
+
+    set_picking_indicator: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InitiateInputResponse(InitiateInputBase):
+    """`Accepted` or `Rejected`. Source: §6.5.2."""
+
+    set_picking_indicator: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InitiateInputMessage(InitiateInputBase):
+    """The end of it: `Completed` or `Incomplete`, with an error for each pack. Source: §6.5.3."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArticleMasterSetRequest(Addressed):
+    """Replaces all articles that may be stored without asking; none resets. Source: §6.6.1."""
+
+    articles: tuple[Article, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StockDeliverySetRequest(Addressed):
+    """Adds deliveries that may be stored without asking. Source: §6.6.3."""
+
+    deliveries: tuple[Delivery, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SetResponse(Addressed):
+    """What the answers to master data share: `Accepted` or `Rejected`."""
+
+    value: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ArticleMasterSetResponse(SetResponse):
+    """The answer to articles. Source: §6.6.2."""
+
+
+@dataclass(frozen=True, slots=True)
+class StockDeliverySetResponse(SetResponse):
+    """The answer to deliveries. Source: §6.6.4."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,6 +428,30 @@ class TaskCancelOutputResponse(TaskMessage):
 
 
 @dataclass(frozen=True, slots=True)
+class ConfigurationGetRequest(Addressed):
+    """Asks for the machine's configuration. Source: §6.11.1."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationGetResponse(Addressed):
+    """The configuration in the maker's own form. Source: §6.11.2."""
+
+    configuration: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StockLocationInfoRequest(Addressed):
+    """Asks for the virtual stock locations. Source: §6.12.1."""
+
+
+@dataclass(frozen=True, slots=True)
+class StockLocationInfoResponse(Addressed):
+    """The stock locations. Source: §6.12.2."""
+
+    locations: tuple[StockLocation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class UnprocessedMessage(Addressed):
     """A message could not be processed; `content` is that message as it was sent.
 
@@ -348,30 +471,5 @@ class UnknownMessage(Addressed):
     kind: str = ""
 
 
-Message = (
-    HelloRequest
-    | HelloResponse
-    | KeepAliveRequest
-    | KeepAliveResponse
-    | StatusRequest
-    | StatusResponse
-    | InputRequest
-    | InputResponse
-    | InputMessage
-    | StockInfoRequest
-    | StockInfoResponse
-    | StockInfoMessage
-    | OutputRequest
-    | OutputResponse
-    | OutputMessage
-    | TaskInfoRequest
-    | TaskInfoResponse
-    | OutputInfoRequest
-    | OutputInfoResponse
-    | TaskCancelRequest
-    | TaskCancelResponse
-    | TaskCancelOutputRequest
-    | TaskCancelOutputResponse
-    | UnprocessedMessage
-    | UnknownMessage
-)
+Message = Hello | Addressed
+"""Any of the messages above; the two are never made themselves."""

@@ -5,10 +5,11 @@ are ignored; a number, date or boolean that is none raises ProtocolError.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from drivers.base import ProtocolError
 from drivers.wwks2 import messages as wire
-from drivers.wwks2.markup import INT64, Element
+from drivers.wwks2.markup import INT64, SIGNED32, Element, render
 
 
 def read(lead: Element) -> wire.Message:
@@ -28,6 +29,11 @@ def _id(lead: Element) -> str:
 
 def _address(lead: Element) -> tuple[str, int, int]:
     return _id(lead), lead.integer("Source"), lead.integer("Destination")
+
+
+def _optional_address(lead: Element) -> tuple[str, int, int]:
+    """As `_address`, where the manual lets all of it be left out (§6.6.1)."""
+    return lead.string("Id"), lead.integer("Source"), lead.integer("Destination")
 
 
 def _subscriber(lead: Element) -> wire.Subscriber:
@@ -70,6 +76,41 @@ def _read_input_request(lead: Element) -> wire.InputRequest:
     )
 
 
+def _started(lead: Element) -> tuple[bool, tuple[wire.Article, ...], wire.InputDetails]:
+    details = lead.first("Details")
+    where = wire.InputDetails(
+        source=details.integer("InputSource", SIGNED32),
+        point=details.integer("InputPoint", SIGNED32),
+        status=details.string("Status").strip(),
+    )
+    return lead.boolean("IsNewDelivery"), _read_articles(lead), where
+
+
+def _read_deliveries(lead: Element) -> tuple[wire.Delivery, ...]:
+    return tuple(
+        wire.Delivery(each.string("DeliveryNumber"), _read_master(each))
+        for each in lead.all("StockDelivery")
+    )
+
+
+def _read_result(lead: Element) -> tuple[str, str]:
+    result = lead.first("SetResult")
+    return result.string("Value"), result.string("Text")
+
+
+def _read_configuration(lead: Element) -> str:
+    """Return the configuration as text, whether it came as CDATA (§6.11.2) or as elements."""
+    found = lead.first("Configuration")
+    return "".join(map(render, found.children)) or found.text
+
+
+def _read_locations(lead: Element) -> tuple[wire.StockLocation, ...]:
+    return tuple(
+        wire.StockLocation(each.string("Id"), each.string("Description"))
+        for each in lead.all("StockLocation")
+    )
+
+
 def _read_stock_request(lead: Element) -> wire.StockInfoRequest:
     return wire.StockInfoRequest(
         *_address(lead),
@@ -101,8 +142,8 @@ def _read_details(lead: Element) -> wire.OutputDetails:
     details = lead.first("Details")
     return wire.OutputDetails(
         priority=details.string("Priority", "Normal"),
-        destination=details.integer("OutputDestination"),
-        point=details.integer("OutputPoint"),
+        destination=details.integer("OutputDestination", SIGNED32),
+        point=details.integer("OutputPoint", SIGNED32),
         status=details.string("Status"),
     )
 
@@ -126,8 +167,24 @@ def _read_articles(parent: Element) -> tuple[wire.Article, ...]:
     )
 
 
+def _read_master(parent: Element) -> tuple[wire.Article, ...]:
+    """Return articles of master data, which have more attributes than others."""
+    return tuple(
+        replace(
+            article,
+            requires_fridge=each.boolean("RequiresFridge"),
+            batch=each.string("BatchNumber"),
+            external_id=each.string("ExternalId"),
+            expiry=each.day("ExpiryDate"),
+            stock_location=each.string("StockLocationId"),
+            machine_location=each.string("MachineLocation"),
+        )
+        for article, each in zip(_read_articles(parent), parent.all("Article"), strict=True)
+    )
+
+
 def _read_pack(pack: Element) -> wire.PackData:
-    handling = pack.first("Handling")
+    handling, error = pack.first("Handling"), pack.first("Error")
     return wire.PackData(
         id=pack.integer("Id", INT64),
         index=pack.integer("Index"),
@@ -147,12 +204,14 @@ def _read_pack(pack: Element) -> wire.PackData:
         in_fridge=pack.boolean("IsInFridge"),
         stock_location=pack.string("StockLocationId"),
         machine_location=pack.string("MachineLocation"),
-        output_destination=pack.integer("OutputDestination"),
-        output_point=pack.integer("OutputPoint"),
+        output_destination=pack.integer("OutputDestination", SIGNED32),
+        output_point=pack.integer("OutputPoint", SIGNED32),
         box=pack.string("BoxNumber"),
         label_status=pack.string("LabelStatus"),
         handling=handling.string("Input"),
         handling_text=handling.string("Text"),
+        error=error.string("Type"),
+        error_text=error.string("Text"),
     )
 
 
@@ -212,6 +271,35 @@ _DECODERS: dict[str, _Decoder] = {
     ),
     "InputMessage": lambda lead: wire.InputMessage(
         *_address(lead), lead.boolean("IsNewDelivery"), _read_articles(lead)
+    ),
+    "InitiateInputRequest": lambda lead: wire.InitiateInputRequest(
+        *_address(lead), *_started(lead), lead.boolean("SetPickingIndicator")
+    ),
+    "InitiateInputResponse": lambda lead: wire.InitiateInputResponse(
+        *_address(lead), *_started(lead), lead.boolean("SetPickingIndicator")
+    ),
+    "InitiateInputMessage": lambda lead: wire.InitiateInputMessage(
+        *_address(lead), *_started(lead)
+    ),
+    "ArticleMasterSetRequest": lambda lead: wire.ArticleMasterSetRequest(
+        *_optional_address(lead), _read_master(lead)
+    ),
+    "ArticleMasterSetResponse": lambda lead: wire.ArticleMasterSetResponse(
+        *_address(lead), *_read_result(lead)
+    ),
+    "StockDeliverySetRequest": lambda lead: wire.StockDeliverySetRequest(
+        *_address(lead), _read_deliveries(lead)
+    ),
+    "StockDeliverySetResponse": lambda lead: wire.StockDeliverySetResponse(
+        *_address(lead), *_read_result(lead)
+    ),
+    "ConfigurationGetRequest": lambda lead: wire.ConfigurationGetRequest(*_address(lead)),
+    "ConfigurationGetResponse": lambda lead: wire.ConfigurationGetResponse(
+        *_address(lead), _read_configuration(lead)
+    ),
+    "StockLocationInfoRequest": lambda lead: wire.StockLocationInfoRequest(*_address(lead)),
+    "StockLocationInfoResponse": lambda lead: wire.StockLocationInfoResponse(
+        *_address(lead), _read_locations(lead)
     ),
     "StockInfoRequest": _read_stock_request,
     "StockInfoResponse": lambda lead: wire.StockInfoResponse(*_address(lead), _read_articles(lead)),

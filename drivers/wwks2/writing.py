@@ -1,7 +1,7 @@
 """WWKS2 messages to XML elements. Pure.
 
 Source: WWKS 2 Reference Manual V6.0 §6, one section per message. Attributes that have their default
-value are left out, which the manual allows.
+value are left out, unless the manual makes them mandatory in that message.
 """
 
 from datetime import date
@@ -9,6 +9,50 @@ from functools import singledispatch
 
 from drivers.wwks2 import messages as wire
 from drivers.wwks2.markup import Element, written
+
+_NUMBERS = ("Quantity", "OutputDestination", "InputSource")
+"""Mandatory attributes that are integers, beside the ids of packs."""
+_ALWAYS: dict[str, tuple[str, ...]] = {
+    "StatusResponse": ("State",),
+    "UnprocessedMessage": ("Reason",),
+    "Subscriber": ("Id", "Type", "Manufacturer", "ProductInfo", "VersionInfo"),
+    "Component": ("Type", "Description", "State"),
+    "Details": ("Status",),
+    "SetResult": ("Value",),
+    "StockDelivery": ("DeliveryNumber",),
+    "StockLocation": ("Id",),
+    "Task": ("Id", "Status"),
+    "Box": ("Number",),
+}
+"""Mandatory attributes by element, where they are the same in every message that has no own row."""
+_MANDATORY: dict[str, dict[str, tuple[str, ...]]] = {
+    "InputRequest": {"Pack": ("ScanCode",)},
+    "InputMessage": {"Article": ("Id",), "Pack": ("Id",)},
+    "InitiateInputRequest": {"Details": ("InputSource",), "Pack": ("ScanCode",)},
+    "InitiateInputResponse": {"Details": ("InputSource", "Status"), "Pack": ("ScanCode",)},
+    "InitiateInputMessage": {
+        "Details": ("InputSource", "Status"),
+        "Article": ("Id",),
+        "Pack": ("Id",),
+    },
+    "ArticleMasterSetRequest": {"Article": ("Id",)},
+    "StockDeliverySetRequest": {"Article": ("Id",)},
+    "StockInfoResponse": {"Article": ("Id",), "Pack": ("Id",)},
+    "StockInfoMessage": {"Article": ("Id",), "Pack": ("Id",)},
+    "OutputRequest": {"Details": ("OutputDestination",), "Criteria": ("Quantity",)},
+    "OutputResponse": {"Details": ("OutputDestination", "Status"), "Criteria": ("Quantity",)},
+    "OutputMessage": {
+        "Details": ("OutputDestination", "Status"),
+        "Pack": ("Id", "OutputDestination"),
+    },
+    "TaskInfoRequest": {"Task": ("Type", "Id")},
+    "TaskInfoResponse": {"Task": ("Type", "Id", "Status"), "Pack": ("Id", "OutputDestination")},
+    "TaskCancelRequest": {"Task": ("Type", "Id")},
+    "TaskCancelResponse": {"Task": ("Type", "Id", "Status")},
+    "OutputInfoRequest": {"Task": ("Id",)},
+    "TaskCancelOutputRequest": {"Task": ("Id",)},
+}
+"""Mandatory attributes by message and element. Source: the M/O columns of §6."""
 
 
 def lead_of(message: wire.Message) -> Element:
@@ -18,7 +62,17 @@ def lead_of(message: wire.Message) -> Element:
         lead.attributes["Source"] = str(message.source)
         lead.attributes["Destination"] = str(message.destination)
     _fill(message, lead)
+    _complete(lead, _MANDATORY.get(lead.tag, {}))
     return lead
+
+
+def _complete(element: Element, mandatory: dict[str, tuple[str, ...]]) -> None:
+    """Write what must not be left out, though it has its default value."""
+    for name in mandatory.get(element.tag, _ALWAYS.get(element.tag, ())):
+        number = name in _NUMBERS or (name, element.tag) == ("Id", "Pack")
+        element.attributes.setdefault(name, "0" if number else "")
+    for child in element.children:
+        _complete(child, mandatory)
 
 
 def kind_of(message: wire.Hello | wire.Addressed) -> str:
@@ -78,6 +132,50 @@ def _(message: wire.InputMessageBase, lead: Element) -> None:
     if isinstance(message, wire.InputRequest):
         _set(lead, SetPickingIndicator=message.set_picking_indicator)
     lead.children = [_article(each, "PackagingUnit") for each in message.articles]
+
+
+@_fill.register
+def _(message: wire.InitiateInputBase, lead: Element) -> None:
+    _set(lead, IsNewDelivery=message.new_delivery)
+    if isinstance(message, wire.InitiateInputRequest | wire.InitiateInputResponse):
+        _set(lead, SetPickingIndicator=message.set_picking_indicator)
+    where = message.details
+    details = _set(Element("Details"), InputSource=where.source, InputPoint=where.point)
+    lead.children = [
+        _set(details, Status=where.status),
+        *(_article(each, "PackagingUnit") for each in message.articles),
+    ]
+
+
+@_fill.register
+def _(message: wire.ArticleMasterSetRequest, lead: Element) -> None:
+    lead.children = [_master(each) for each in message.articles]
+
+
+@_fill.register
+def _(message: wire.StockDeliverySetRequest, lead: Element) -> None:
+    for each in message.deliveries:
+        delivery = Element("StockDelivery", {"DeliveryNumber": each.number})
+        delivery.children = [_master(article) for article in each.articles]
+        lead.children.append(delivery)
+
+
+@_fill.register
+def _(message: wire.SetResponse, lead: Element) -> None:
+    lead.children = [_set(Element("SetResult"), Value=message.value, Text=message.text)]
+
+
+@_fill.register
+def _(message: wire.ConfigurationGetResponse, lead: Element) -> None:
+    lead.children = [Element("Configuration", text=message.configuration)]
+
+
+@_fill.register
+def _(message: wire.StockLocationInfoResponse, lead: Element) -> None:
+    lead.children = [
+        _set(Element("StockLocation", {"Id": each.id}), Description=each.description)
+        for each in message.locations
+    ]
 
 
 @_fill.register
@@ -148,6 +246,18 @@ def _article(article: wire.Article, unit_name: str) -> Element:
     return element
 
 
+def _master(article: wire.Article) -> Element:
+    return _set(
+        _article(article, "PackagingUnit"),
+        RequiresFridge=article.requires_fridge,
+        BatchNumber=article.batch,
+        ExternalId=article.external_id,
+        ExpiryDate=article.expiry,
+        StockLocationId=article.stock_location,
+        MachineLocation=article.machine_location,
+    )
+
+
 def _pack(pack: wire.PackData) -> Element:
     element = _set(
         Element("Pack"),
@@ -175,9 +285,11 @@ def _pack(pack: wire.PackData) -> Element:
         MachineLocation=pack.machine_location,
     )
     if pack.handling:
-        element.attributes.setdefault("Id", "0")
         handling = Element("Handling", {"Input": pack.handling})
-        element.children = [_set(handling, Text=pack.handling_text)]
+        element.children.append(_set(handling, Text=pack.handling_text))
+    if pack.error:
+        error = Element("Error", {"Type": pack.error})
+        element.children.append(_set(error, Text=pack.error_text))
     return element
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import re
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import TypeVar
 
@@ -27,6 +28,7 @@ contents = st.lists(
 ).map("".join)
 ids = texts.filter(bool)
 ints = st.integers(0, 2**31 - 1)
+signed = st.integers(-(2**31), 2**31 - 1)
 longs = st.integers(0, 2**63 - 1)
 days = st.none() | st.dates(date(1, 1, 1))
 flags = st.booleans()
@@ -57,19 +59,21 @@ packs = st.builds(
     in_fridge=flags,
     stock_location=texts,
     machine_location=texts,
-    output_destination=ints,
-    output_point=ints,
+    output_destination=signed,
+    output_point=signed,
     box=texts,
     label_status=texts,
     handling=handlings,
-).flatmap(
-    lambda pack: texts.map(lambda text: _with_text(pack, text)) if pack.handling else st.just(pack)
+    handling_text=texts,
+    error=texts,
+    error_text=texts,
+).map(
+    lambda pack: replace(
+        pack,
+        handling_text=pack.handling_text if pack.handling else "",
+        error_text=pack.error_text if pack.error else "",
+    )
 )
-
-
-def _with_text(pack: wire.PackData, text: str) -> wire.PackData:
-    values = {name: getattr(pack, name) for name in wire.PackData.__dataclass_fields__}
-    return wire.PackData(**{**values, "handling_text": text})
 
 
 articles = some(
@@ -101,7 +105,25 @@ criteria = some(
         labels=some(st.builds(wire.Label, texts, contents)),
     )
 )
-details = st.builds(wire.OutputDetails, ids, ints, ints, texts)
+master = some(
+    st.builds(
+        wire.Article,
+        id=texts,
+        name=texts,
+        dosage_form=texts,
+        packaging_unit=texts,
+        max_sub_items=ints,
+        quantity=ints,
+        requires_fridge=flags,
+        batch=texts,
+        external_id=texts,
+        expiry=days,
+        stock_location=texts,
+        machine_location=texts,
+    )
+)
+details = st.builds(wire.OutputDetails, ids, signed, signed, texts)
+started = st.builds(wire.InputDetails, signed, signed, texts.map(str.strip))
 subscribers = st.builds(wire.Subscriber, ints, texts, texts, texts, texts, texts, some(texts))
 tasks = some(st.builds(wire.Task, ids, texts, texts, articles, some(texts)))
 components = some(st.builds(wire.Component, texts, texts, texts, texts))
@@ -116,6 +138,21 @@ messages = st.one_of(
     st.builds(wire.InputRequest, *address, flags, articles, flags),
     st.builds(wire.InputResponse, *address, flags, articles),
     st.builds(wire.InputMessage, *address, flags, articles),
+    st.builds(wire.InitiateInputRequest, *address, flags, articles, started, flags),
+    st.builds(wire.InitiateInputResponse, *address, flags, articles, started, flags),
+    st.builds(wire.InitiateInputMessage, *address, flags, articles, started),
+    st.builds(wire.ArticleMasterSetRequest, texts, ints, ints, master),
+    st.builds(wire.ArticleMasterSetResponse, *address, texts, texts),
+    st.builds(
+        wire.StockDeliverySetRequest, *address, some(st.builds(wire.Delivery, texts, master))
+    ),
+    st.builds(wire.StockDeliverySetResponse, *address, texts, texts),
+    st.builds(wire.ConfigurationGetRequest, *address),
+    st.builds(wire.ConfigurationGetResponse, *address, contents),
+    st.builds(wire.StockLocationInfoRequest, *address),
+    st.builds(
+        wire.StockLocationInfoResponse, *address, some(st.builds(wire.StockLocation, texts, texts))
+    ),
     st.builds(wire.StockInfoRequest, *address, flags, flags, criteria),
     st.builds(wire.StockInfoResponse, *address, articles),
     st.builds(wire.StockInfoMessage, *address, articles),
@@ -135,7 +172,7 @@ messages = st.one_of(
 
 
 @given(messages)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=100)
 def test_every_message_comes_back_as_it_was_sent(message: wire.Message) -> None:
     assert decode(encode(message, AT)) == message
 

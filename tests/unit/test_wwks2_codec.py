@@ -1,6 +1,6 @@
 """WWKS2 documents and messages; the documents are written here in the shape of the manual."""
 
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from xml.etree.ElementTree import canonicalize
 
 import pytest
@@ -8,6 +8,7 @@ import pytest
 from drivers.base import ProtocolError
 from drivers.wwks2 import messages as wire
 from drivers.wwks2.codec import decode, encode
+from tests.unit.wwks2_examples import EXAMPLES
 
 AT = datetime(2026, 11, 21, 10, 0, 0, tzinfo=UTC)
 
@@ -16,330 +17,6 @@ def document(lead: str) -> bytes:
     return f'<WWKS Version="2.0" TimeStamp="2026-11-21T10:00:00Z">{lead}</WWKS>'.encode()
 
 
-# One line for each message: its document, and the message it is.
-EXAMPLES: list[tuple[str, wire.Message]] = [
-    (
-        (
-            '<HelloRequest Id="1001"><Subscriber Id="100" Type="IMS" Manufacturer="Maker"'
-            ' ProductInfo="Product" VersionInfo="1.4" TenantId="T1"><Capability Name="KeepAlive"/>'
-            '<Capability Name="Output"/></Subscriber></HelloRequest>'
-        ),
-        wire.HelloRequest(
-            "1001",
-            wire.Subscriber(100, "IMS", "Maker", "Product", "1.4", "T1", ("KeepAlive", "Output")),
-        ),
-    ),
-    (
-        '<HelloResponse Id="1001"><Subscriber Id="999" Type="Robot"/></HelloResponse>',
-        wire.HelloResponse("1001", wire.Subscriber(999, "Robot")),
-    ),
-    (
-        '<KeepAliveRequest Id="1003" Source="100" Destination="999"/>',
-        wire.KeepAliveRequest("1003", 100, 999),
-    ),
-    (
-        '<KeepAliveResponse Id="1003" Source="999" Destination="100"/>',
-        wire.KeepAliveResponse("1003", 999, 100),
-    ),
-    (
-        '<StatusRequest Id="1004" Source="100" Destination="999" IncludeDetails="True"/>',
-        wire.StatusRequest("1004", 100, 999, include_details=True),
-    ),
-    (
-        (
-            '<StatusResponse Id="1004" Source="999" Destination="100" State="NotReady"'
-            ' StateText="maintenance"><Component Type="StorageSystem" Description="Arm 1"'
-            ' State="Ready"/><Component Type="BoxSystem" State="NotReady" StateText="off"/>'
-            "</StatusResponse>"
-        ),
-        wire.StatusResponse(
-            "1004",
-            999,
-            100,
-            "NotReady",
-            "maintenance",
-            (
-                wire.Component("StorageSystem", "Arm 1", "Ready"),
-                wire.Component("BoxSystem", "", "NotReady", "off"),
-            ),
-        ),
-    ),
-    (
-        (
-            '<InputRequest Id="1002" Source="999" Destination="100" IsNewDelivery="True"'
-            ' SetPickingIndicator="True"><Article><Pack Index="1" DeliveryNumber="D7"'
-            ' BatchNumber="B1" ExternalId="X1" SerialNumber="S1" ExpiryDate="2027-10-31"'
-            r' ScanCode="010007101552376\x1d10B1" SubItemQuantity="12" StockLocationId="L1"'
-            ' MachineLocation="M1"/></Article></InputRequest>'
-        ),
-        wire.InputRequest(
-            "1002",
-            999,
-            100,
-            new_delivery=True,
-            set_picking_indicator=True,
-            articles=(
-                wire.Article(
-                    packs=(
-                        wire.PackData(
-                            index=1,
-                            delivery="D7",
-                            batch="B1",
-                            external_id="X1",
-                            serial="S1",
-                            expiry=date(2027, 10, 31),
-                            scan_code="010007101552376\x1d10B1",
-                            sub_items=12,
-                            stock_location="L1",
-                            machine_location="M1",
-                        ),
-                    )
-                ),
-            ),
-        ),
-    ),
-    (
-        (
-            '<InputResponse Id="1002" Source="100" Destination="999"><Article Id="00071015523"'
-            ' Name="Name" DosageForm="TAB" PackagingUnit="90 EA" MaxSubItemQuantity="90">'
-            '<Pack Id="0" BatchNumber="B1" ExpiryDate="2027-10-31"><Handling Input="Allowed"'
-            ' Text="ok"/></Pack></Article></InputResponse>'
-        ),
-        wire.InputResponse(
-            "1002",
-            100,
-            999,
-            articles=(
-                wire.Article(
-                    "00071015523",
-                    "Name",
-                    "TAB",
-                    "90 EA",
-                    90,
-                    packs=(
-                        wire.PackData(
-                            batch="B1",
-                            expiry=date(2027, 10, 31),
-                            handling="Allowed",
-                            handling_text="ok",
-                        ),
-                    ),
-                ),
-            ),
-        ),
-    ),
-    (
-        (
-            '<InputMessage Id="1002" Source="999" Destination="100"><Article Id="A1"><Pack'
-            ' Id="565362" StockInDate="2026-11-21" Depth="50" Width="40" Height="30"'
-            ' Shape="Cylinder" State="NotAvailable" IsInFridge="True"><Handling Input="Completed"/>'
-            "</Pack></Article></InputMessage>"
-        ),
-        wire.InputMessage(
-            "1002",
-            999,
-            100,
-            articles=(
-                wire.Article(
-                    "A1",
-                    packs=(
-                        wire.PackData(
-                            id=565362,
-                            stock_in=date(2026, 11, 21),
-                            depth=50,
-                            width=40,
-                            height=30,
-                            shape="Cylinder",
-                            state="NotAvailable",
-                            in_fridge=True,
-                            handling="Completed",
-                        ),
-                    ),
-                ),
-            ),
-        ),
-    ),
-    (
-        (
-            '<StockInfoRequest Id="1005" Source="100" Destination="999" IncludePacks="False"'
-            ' IncludeArticleDetails="True"><Criteria ArticleId="A1"/></StockInfoRequest>'
-        ),
-        wire.StockInfoRequest(
-            "1005",
-            100,
-            999,
-            include_packs=False,
-            include_article_details=True,
-            criteria=(wire.Criteria("A1"),),
-        ),
-    ),
-    (
-        (
-            '<StockInfoResponse Id="1005" Source="999" Destination="100"><Article Id="A1"'
-            ' PackingUnit="90 EA" Quantity="2"><Pack Id="9223372036854775807"/><Pack Id="2"/>'
-            "</Article></StockInfoResponse>"
-        ),
-        wire.StockInfoResponse(
-            "1005",
-            999,
-            100,
-            (
-                wire.Article(
-                    "A1",
-                    packaging_unit="90 EA",
-                    quantity=2,
-                    packs=(wire.PackData(id=9223372036854775807), wire.PackData(id=2)),
-                ),
-            ),
-        ),
-    ),
-    (
-        (
-            '<StockInfoMessage Id="1" Source="999" Destination="100"><Article Id="A1"/>'
-            "</StockInfoMessage>"
-        ),
-        wire.StockInfoMessage("1", 999, 100, (wire.Article("A1"),)),
-    ),
-    (
-        (
-            '<OutputRequest Id="1006" Source="100" Destination="999" BoxNumber="12"><Details'
-            ' Priority="High" OutputDestination="3" OutputPoint="2"/><Criteria ArticleId="A1"'
-            ' Quantity="2" SubItemQuantity="5" MinimumExpiryDate="2027-01-01" BatchNumber="B1"'
-            ' SingleBatchNumber="True" ExternalId="X" SerialNumber="S" PackId="77"'
-            ' StockLocationId="L" MachineLocation="M"><Label TemplateId="34"><Content>'
-            "<![CDATA[<name>a & b</name>]]></Content></Label></Criteria></OutputRequest>"
-        ),
-        wire.OutputRequest(
-            "1006",
-            100,
-            999,
-            wire.OutputDetails("High", 3, 2),
-            (
-                wire.Criteria(
-                    "A1",
-                    2,
-                    5,
-                    date(2027, 1, 1),
-                    "B1",
-                    single_batch=True,
-                    external_id="X",
-                    serial="S",
-                    pack_id=77,
-                    stock_location="L",
-                    machine_location="M",
-                    labels=(wire.Label("34", "<name>a & b</name>"),),
-                ),
-            ),
-            "12",
-        ),
-    ),
-    (
-        (
-            '<OutputResponse Id="1006" Source="999" Destination="100"><Details Priority="Normal"'
-            ' OutputDestination="3" Status="Queued"/></OutputResponse>'
-        ),
-        wire.OutputResponse("1006", 999, 100, wire.OutputDetails("Normal", 3, 0, "Queued")),
-    ),
-    (
-        (
-            '<OutputMessage Id="1006" Source="999" Destination="100"><Details Priority="Normal"'
-            ' OutputDestination="3" Status="Incomplete"/><Article Id="A1"><Pack Id="5637"'
-            ' BoxNumber="12" OutputDestination="4" OutputPoint="1" LabelStatus="Labelled"/>'
-            '</Article><Box Number="12"/></OutputMessage>'
-        ),
-        wire.OutputMessage(
-            "1006",
-            999,
-            100,
-            wire.OutputDetails("Normal", 3, 0, "Incomplete"),
-            (
-                wire.Article(
-                    "A1",
-                    packs=(
-                        wire.PackData(
-                            id=5637,
-                            box="12",
-                            output_destination=4,
-                            output_point=1,
-                            label_status="Labelled",
-                        ),
-                    ),
-                ),
-            ),
-            ("12",),
-        ),
-    ),
-    (
-        (
-            '<TaskInfoRequest Id="3330" Source="100" Destination="999" IncludeTaskDetails="True">'
-            '<Task Type="Output" Id="1006"/></TaskInfoRequest>'
-        ),
-        wire.TaskInfoRequest("3330", 100, 999, (wire.Task("1006"),), include_details=True),
-    ),
-    (
-        (
-            '<TaskInfoResponse Id="3330" Source="999" Destination="100"><Task Type="Output"'
-            ' Id="1006" Status="InProcess"><Box Number="1"/></Task></TaskInfoResponse>'
-        ),
-        wire.TaskInfoResponse(
-            "3330", 999, 100, (wire.Task("1006", "Output", "InProcess", boxes=("1",)),)
-        ),
-    ),
-    (
-        (
-            '<OutputInfoRequest Id="3331" Source="100" Destination="999"><Task Id="1006"/>'
-            "</OutputInfoRequest>"
-        ),
-        wire.OutputInfoRequest("3331", 100, 999, (wire.Task("1006", ""),)),
-    ),
-    (
-        (
-            '<OutputInfoResponse Id="3331" Source="999" Destination="100"><Task Id="1006"'
-            ' Status="Unknown"/></OutputInfoResponse>'
-        ),
-        wire.OutputInfoResponse("3331", 999, 100, (wire.Task("1006", "", "Unknown"),)),
-    ),
-    (
-        (
-            '<TaskCancelRequest Id="3335" Source="100" Destination="999"><Task Type="Output"'
-            ' Id="1006"/></TaskCancelRequest>'
-        ),
-        wire.TaskCancelRequest("3335", 100, 999, (wire.Task("1006"),)),
-    ),
-    (
-        (
-            '<TaskCancelResponse Id="3335" Source="999" Destination="100"><Task Type="Output"'
-            ' Id="1006" Status="Cancelled"/></TaskCancelResponse>'
-        ),
-        wire.TaskCancelResponse("3335", 999, 100, (wire.Task("1006", "Output", "Cancelled"),)),
-    ),
-    (
-        (
-            '<TaskCancelOutputRequest Id="3336" Source="100" Destination="999"><Task Id="1006"/>'
-            "</TaskCancelOutputRequest>"
-        ),
-        wire.TaskCancelOutputRequest("3336", 100, 999, (wire.Task("1006", ""),)),
-    ),
-    (
-        (
-            '<TaskCancelOutputResponse Id="3336" Source="999" Destination="100"><Task Id="1006"'
-            ' Status="CancelError"/></TaskCancelOutputResponse>'
-        ),
-        wire.TaskCancelOutputResponse("3336", 999, 100, (wire.Task("1006", "", "CancelError"),)),
-    ),
-    (
-        (
-            '<UnprocessedMessage Id="9" Source="999" Destination="100" Reason="NotSupported"'
-            ' Text="no"><Message><![CDATA[<WWKS><A>]]]]><![CDATA[></A></WWKS>]]></Message>'
-            "</UnprocessedMessage>"
-        ),
-        wire.UnprocessedMessage("9", 999, 100, "NotSupported", "no", "<WWKS><A>]]></A></WWKS>"),
-    ),
-    (
-        '<StockDeliverySetRequest Id="8" Source="999" Destination="100"/>',
-        wire.UnknownMessage("8", 999, 100, "StockDeliverySetRequest"),
-    ),
-]
 NAMES = [example[0][1:].split(" ", 1)[0] for example in EXAMPLES]
 
 
@@ -482,3 +159,17 @@ def test_the_packaging_unit_is_read_under_both_names_the_manual_uses() -> None:
 def test_what_is_no_message_is_refused(raw: bytes) -> None:
     with pytest.raises(ProtocolError):
         decode(raw)
+
+
+def test_a_configuration_that_comes_as_elements_is_kept_as_text() -> None:
+    lead = '<ConfigurationGetResponse Id="1"><Configuration> <A B="1"/><C/></Configuration>'
+
+    assert decode(document(f"{lead}</ConfigurationGetResponse>")) == wire.ConfigurationGetResponse(
+        "1", 0, 0, '<A B="1"/><C/>'
+    )
+
+
+def test_article_master_data_need_no_address() -> None:
+    lead = '<ArticleMasterSetRequest><Article Id="A1"/></ArticleMasterSetRequest>'
+
+    assert decode(document(lead)) == wire.ArticleMasterSetRequest("", 0, 0, (wire.Article("A1"),))

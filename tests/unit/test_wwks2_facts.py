@@ -92,6 +92,16 @@ def test_only_packs_that_were_stored_are_reported_as_input() -> None:
     assert interpret(raw) == (InputReported(Pack("8", "A1", "B1", None)),)
 
 
+def test_an_initiated_input_reports_the_packs_that_have_an_id() -> None:
+    raw = document(
+        '<InitiateInputMessage Id="2"><Details InputSource="1" Status="Incomplete"/><Article'
+        ' Id="A1"><Pack Id="8" BatchNumber="B1"/><Pack Id="0"><Error Type="QueueFull"/></Pack>'
+        "</Article></InitiateInputMessage>"
+    )
+
+    assert interpret(raw) == (InputReported(Pack("8", "A1", "B1", None)),)
+
+
 def test_a_stock_message_reports_packs_without_booking() -> None:
     raw = document(
         '<StockInfoMessage Id="1"><Article Id="A1" Quantity="3"><Pack Id="8"/></Article>'

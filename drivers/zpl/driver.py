@@ -29,10 +29,11 @@ from drivers.base import (
     ProtocolError,
     Sink,
 )
+from drivers.labels import LabelError, LabelSize
 from drivers.transport import transport_for
 from drivers.zpl.codec import CANCEL_ALL, HostStatus, fault_words, printer_status
 from drivers.zpl.conversation import Conversation
-from drivers.zpl.label import LabelError, LabelSize, encode_label
+from drivers.zpl.label import encode_label
 
 JOBS_MAX = 256
 """Labels that are remembered so that a repeated request does not print again."""

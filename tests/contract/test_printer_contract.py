@@ -24,8 +24,8 @@ from drivers.base import (
     PrintProof,
     PrintReceipt,
 )
+from drivers.labels import LabelError
 from drivers.zpl.driver import ZplDriver
-from drivers.zpl.label import LabelError
 from simulators.serve import Served, serve_pty, serve_tcp
 from simulators.zpl import ZplModel
 from tests.contract.transports import CLEAN, Inbox, Line, outcome

@@ -14,7 +14,8 @@ import pytest
 import zxingcpp
 
 from drivers.base import Label
-from drivers.zpl.label import LabelSize, encode_label
+from drivers.labels import LabelSize
+from drivers.zpl.label import encode_label
 
 pytestmark = pytest.mark.peer
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.base import Label, ProtocolError
+from drivers.labels import LabelError, LabelSize
 from drivers.zpl.codec import (
     REPLY_LIMIT,
     HostStatus,
@@ -18,7 +19,7 @@ from drivers.zpl.codec import (
     parse_identity,
     parse_odometer,
 )
-from drivers.zpl.label import LabelError, LabelSize, encode_label, lay_out, text_width
+from drivers.zpl.label import encode_label, lay_out, text_width
 
 SET_82 = "!\"%&'()*+,-./0123456789:;<=>?ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
 hostile = st.one_of(

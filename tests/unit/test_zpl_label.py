@@ -5,16 +5,8 @@ import re
 import pytest
 
 from drivers.base import Label
-from drivers.zpl.label import (
-    LabelError,
-    LabelSize,
-    encode_label,
-    escape,
-    gs1_elements,
-    gs1_field,
-    lay_out,
-    text_width,
-)
+from drivers.labels import LabelError, LabelSize, gs1_elements
+from drivers.zpl.label import encode_label, escape, gs1_field, lay_out, text_width
 
 GTIN = ("01", "00300710155237")
 EXPIRY = ("17", "271231")

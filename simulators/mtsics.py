@@ -1,13 +1,8 @@
-"""A balance that speaks MT-SICS levels 0 and 1: load, settling, noise, zero, tare and its faults.
+"""A balance that speaks MT-SICS levels 0 and 1: a pan, zero, tare and its faults.
 
-The pan follows the load as a critically damped second order system; the display shows the mean of
-the last five readings, ten readings a second, and holds its digit until the mean has left it
-clearly. Weights are grams. Where sources differ (whether `@` clears the tare), it is a setting.
+Weights are grams. Where sources differ (whether `@` clears the tare), it is a setting.
 """
 
-import math
-import random
-from collections import deque
 from decimal import Decimal
 
 from drivers.base import ProtocolError
@@ -30,19 +25,10 @@ from drivers.mtsics.codec import (
     encode,
 )
 from simulators.base import FaultPlan, Json, Outgoing
+from simulators.pan import READING_S, Pan
 
-READING_S = 0.1
-"""Simulated seconds between two readings of the cell."""
 STABILITY_TIMEOUT_S = 15.0
 """How long S, T and Z wait for stability before they are refused."""
-ZERO_RANGE = 0.02
-"""Part of the capacity within which Z works, either side."""
-HOLD_D = 0.7
-"""Digits by which the mean must leave a stable display before that changes."""
-STABLE_SPREAD_D = 0.8
-"""Digits within which the last readings lie when the weight counts as stable."""
-AT_REST_D = 0.05
-"""Digits that the pan may still be away from where it will rest."""
 _COMMANDS = {
     0: ("I0", "I1", "I2", "I3", "I4", "S", "SI", "SIR", "Z", "ZI", "@"),
     1: ("T", "TA", "TAC", "TI"),
@@ -50,6 +36,8 @@ _COMMANDS = {
     3: ("M21",),
 }
 _WAITING = ("S", "T", "Z")
+_PAN = {"load_g": "load", "noise_d": "noise_d", "tau_s": "tau_s"}
+"""Settings of the pan, by the name that they have here."""
 _FAULTS = ("motion", "overload", "underload", "hardware_error", "busy")
 
 
@@ -64,23 +52,15 @@ class MtSicsModel:
         readability_g: str = "0.001",
         serial: str = "B123456789",
     ) -> None:
-        self._random = random.Random(seed)
-        self._limit = Decimal(capacity_g)
-        self._capacity = float(capacity_g)
-        self._digit = Decimal(readability_g)
-        self._d = float(readability_g)
+        self._pan = Pan(seed, capacity=capacity_g, readability=readability_g)
         self._faults = FaultPlan(_FAULTS)
-        self._numbers = {"load_g": 0.0, "noise_d": 0.1, "tau_s": 0.15}
         self._serial = serial
         self._reset_clears_tare = False
         self._out: list[Outgoing] = []
         self._hosts: dict[int, LineSplitter] = {}
         self._streams: set[int] = set()
         self._pending: tuple[int, str, float] | None = None
-        self._position = self._speed = self._owed = 0.0
-        self._readings: deque[float] = deque([0.0] * 5, maxlen=5)
-        self._held = True
-        self._shown = self._zero = self._tare = 0  # whole digits of the readability
+        self._zero = self._tare = 0  # whole digits of the readability
 
     # what the control channel sees
 
@@ -92,7 +72,7 @@ class MtSicsModel:
     @property
     def settings(self) -> tuple[str, ...]:
         """Load in grams, noise in digits, time constant, serial number, does @ clear the tare."""
-        return (*self._numbers, "serial", "reset_clears_tare")
+        return (*_PAN, "serial", "reset_clears_tare")
 
     def set(self, name: str, value: str) -> None:
         """Put a load on the pan, or change what is in `settings`."""
@@ -102,23 +82,18 @@ class MtSicsModel:
             self._serial = value
         elif name == "reset_clears_tare":
             self._reset_clears_tare = value.lower() in ("1", "true", "yes")
-        elif name in self._numbers:
-            number = float(value)
-            if not math.isfinite(number) or (name != "load_g" and number < 0):
-                raise ValueError(f"setting {name!r}: {value!r} is out of range")
-            if name == "tau_s" and number == 0:
-                raise ValueError("setting 'tau_s': must be above 0")
-            self._numbers[name] = number
+        elif name in _PAN:
+            self._pan.set(_PAN[name], value, called=name)
         else:
             raise ValueError(f"setting {name!r} is not one of {', '.join(self.settings)}")
 
     def state(self) -> dict[str, Json]:
         """Load, and what the display shows."""
         return {
-            "load_g": self._numbers["load_g"],
-            "net_g": str(self._grams(self._shown - self._zero - self._tare)),
-            "tare_g": str(self._grams(self._tare)),
-            "stable": self._stable(),
+            "load_g": self._pan.load,
+            "net_g": str(self._pan.weight(self._pan.shown - self._zero - self._tare)),
+            "tare_g": str(self._pan.weight(self._tare)),
+            "stable": self._pan.stable(),
             "faults": self._faults.state(),
         }
 
@@ -126,37 +101,10 @@ class MtSicsModel:
 
     def step(self, dt: float) -> None:
         """Let the pan settle, take a reading every READING_S, answer what waited for stability."""
-        self._owed += dt
-        while self._owed >= READING_S:
-            self._owed -= READING_S
-            self._settle(READING_S)
-            self._read_cell()
+        for _ in self._pan.readings(dt, shaking=self._faults.active("motion")):
             for host in sorted(self._streams):
                 self._send(host, self._weight_now("S"))
             self._serve_pending(READING_S)
-
-    def _settle(self, dt: float) -> None:
-        omega = 1.0 / self._numbers["tau_s"]
-        load = self._numbers["load_g"]
-        offset = self._position - load
-        slope = self._speed + omega * offset
-        decay = math.exp(-omega * dt)
-        self._position = load + (offset + slope * dt) * decay
-        self._speed = (slope - omega * (offset + slope * dt)) * decay
-
-    def _read_cell(self) -> None:
-        noise = self._numbers["noise_d"] + (50.0 if self._faults.active("motion") else 0.0)
-        self._readings.append(self._position + self._random.gauss(0.0, noise * self._d))
-        mean = sum(self._readings) / len(self._readings) / self._d
-        if not self._stable() or not self._held or abs(mean - self._shown) > HOLD_D:
-            self._shown = round(mean)
-        self._held = self._stable()
-
-    def _stable(self) -> bool:
-        """Whether the readings agree and the pan has come to rest."""
-        spread = max(self._readings) - min(self._readings)
-        distance = abs(self._position - self._numbers["load_g"])
-        return spread <= STABLE_SPREAD_D * self._d and distance <= AT_REST_D * self._d
 
     # the protocol
 
@@ -250,7 +198,7 @@ class MtSicsModel:
             return
         host, name, patience = self._pending
         refused = self._out_of_range()
-        if self._stable() or refused is not None or self._faults.active("hardware_error"):
+        if self._pan.stable() or refused is not None or self._faults.active("hardware_error"):
             self._pending = None
             if name == "S":
                 self._send(host, self._weight_now("S"))
@@ -273,7 +221,7 @@ class MtSicsModel:
             self._send(host, self._about(name))
 
     def _about(self, name: str) -> Answer:
-        limit = self._limit.quantize(self._digit)
+        limit = self._pan.limit.quantize(self._pan.digit)
         texts = {
             "I1": ("01", "2.30", "2.22", "", ""),
             "I2": (f"SIM Balance {limit} g",),
@@ -283,14 +231,11 @@ class MtSicsModel:
         }[name]
         return Answer(name, ReplyStatus.DONE, tuple(Text(each) for each in texts))
 
-    def _grams(self, digits: int) -> Decimal:
-        return digits * self._digit
-
     def _out_of_range(self) -> Reason | None:
         """Whether the pan holds more than the capacity and nine digits, or has been lifted."""
-        if self._faults.active("overload") or self._position > self._capacity + 9 * self._d:
+        if self._faults.active("overload") or self._pan.over():
             return Reason.OVER
-        if self._faults.active("underload") or self._position < -ZERO_RANGE * self._capacity:
+        if self._faults.active("underload") or self._pan.under():
             return Reason.UNDER
         return None
 
@@ -300,41 +245,40 @@ class MtSicsModel:
         refused = self._out_of_range()
         if refused is not None:
             return Refusal(command, refused)
-        net = self._grams(self._shown - self._zero - self._tare)
+        net = self._pan.weight(self._pan.shown - self._zero - self._tare)
         return Weight(command, self._quality(), net, "g")
 
     def _quality(self) -> WeightStatus:
-        return WeightStatus.STABLE if self._stable() else WeightStatus.DYNAMIC
+        return WeightStatus.STABLE if self._pan.stable() else WeightStatus.DYNAMIC
 
     def _take_reference(self, name: str) -> Reply:
         """Carry out T, TI, Z or ZI with what the display shows."""
         refused = self._out_of_range()
         if refused is None and name in ("Z", "ZI"):
-            edge = ZERO_RANGE * self._capacity / self._d
-            if abs(self._shown) > edge:
-                refused = Reason.OVER if self._shown > 0 else Reason.UNDER
-        elif refused is None and self._shown < self._zero:
+            if abs(self._pan.shown) > self._pan.zero_digits():
+                refused = Reason.OVER if self._pan.shown > 0 else Reason.UNDER
+        elif refused is None and self._pan.shown < self._zero:
             refused = Reason.UNDER
         if refused is not None:
             return Refusal(name, refused)
         if name in ("T", "TI"):
-            self._tare = self._shown - self._zero
-            return Weight(name, self._quality(), self._grams(self._tare), "g")
-        self._zero, self._tare = self._shown, 0
+            self._tare = self._pan.shown - self._zero
+            return Weight(name, self._quality(), self._pan.weight(self._tare), "g")
+        self._zero, self._tare = self._pan.shown, 0
         if name == "Z":
             return Answer("Z", ReplyStatus.DONE)
         return Answer("ZI", ReplyStatus(self._quality().value))
 
     def _tare_now(self) -> Weight:
-        return Weight("TA", WeightStatus.SET, self._grams(self._tare), "g")
+        return Weight("TA", WeightStatus.SET, self._pan.weight(self._tare), "g")
 
     def _preset_tare(self, text: str) -> Reply:
         if not text.replace(".", "", 1).isdecimal():
             return Refusal("TA", Reason.PARAMETER)
         wanted = Decimal(text)
-        if wanted > self._limit:
+        if wanted > self._pan.limit:
             return Refusal("TA", Reason.PARAMETER)
-        self._tare = round(wanted / self._digit)
+        self._tare = round(wanted / self._pan.digit)
         return self._tare_now()
 
 

@@ -13,6 +13,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from asyncua import ua
+from asyncua.common.callback import CallbackType, ServerItemCallback
 from asyncua.common.connection import TransportLimits
 from asyncua.server.server import Server
 from asyncua.ua.object_ids import ObjectIds
@@ -111,6 +112,7 @@ class _Machine:
         self._shown: dict[NodePath, ua.DataValue] = {}
         self._ticker = Ticker(face.model, wire)
         self._wake = asyncio.Event()
+        self._showing = asyncio.Lock()
         self.server = Server()
 
     async def build(self) -> None:
@@ -139,6 +141,13 @@ class _Machine:
         for fact in self._face.nodes(self._index):
             await self._add(fact)
         await self.show()
+        server.subscribe_server_callback(CallbackType.PreRead, self._before_reading)
+
+    async def _before_reading(self, event: ServerItemCallback, _service: object) -> None:
+        """Show a client the machine as it is, and not as it was at the last look."""
+        if event.is_external:
+            self.advance()
+            await self.show()
 
     def node_id(self, ref: Ref) -> ua.NodeId:
         """Return a node's id on this server."""
@@ -199,10 +208,11 @@ class _Machine:
 
     async def show(self) -> None:
         """Write the variables that changed."""
-        for path, value in self._face.values(self._index).items():
-            if self._shown.get(path) != value:
-                self._shown[path] = value
-                await self.server.write_attribute_value(self._nodes[path], value)
+        async with self._showing:
+            for path, value in self._face.values(self._index).items():
+                if self._shown.get(path) != value:
+                    self._shown[path] = value
+                    await self.server.write_attribute_value(self._nodes[path], value)
 
     async def run(self) -> None:
         """Move the model on, for ever."""

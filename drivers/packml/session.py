@@ -1,36 +1,18 @@
-"""One OPC UA session with a PackML machine: find its nodes, read them, call its methods.
+"""A PackML machine in an OPC UA session: find its nodes, read them, call its methods.
 
-The only user of asyncua here. Every error of the library and of the wire leaves as a DriverError.
-Nodes are addressed by namespace URI and browse path; the index of a namespace is looked up at each
-connect. Every request has the deadline `request_timeout_s`.
+Nodes are addressed by namespace URI and browse path; what an OPC UA session is made of lies in
+`drivers.opcua`.
 """
 
 import asyncio
-import contextlib
-import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import cast
 
 from asyncua import ua
-from asyncua.client.client import Client
-from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
-from asyncua.ua.attribute_ids import AttributeIds
-from asyncua.ua.object_ids import ObjectIds
-from asyncua.ua.status_codes import StatusCodes
-from asyncua.ua.uaerrors import UaError, UaStatusCodeError
 
-from drivers.base import (
-    DeviceFault,
-    DeviceRefused,
-    DeviceTimeout,
-    DeviceUnavailable,
-    Identity,
-    Moved,
-    ProtocolError,
-    Unsupported,
-)
+from drivers.base import DeviceUnavailable, Identity, Moved, ProtocolError, Unsupported
+from drivers.opcua import UA_URI, Browse, Session, Step, value_of
 from drivers.packml.binary import (
     COUNT_ENCODING_ID,
     DESCRIPTOR_ENCODING_ID,
@@ -40,8 +22,6 @@ from drivers.packml.binary import (
     encode_descriptor,
 )
 from drivers.packml.codec import (
-    DI_URI,
-    MACHINERY_URI,
     PACKML_URI,
     Counts,
     LevelState,
@@ -50,56 +30,21 @@ from drivers.packml.codec import (
     fold,
     tally_of,
 )
-from drivers.packml.options import SECURE, Options
+from drivers.packml.options import Options
 
-SESSION_TIMEOUT_MS = 60_000
-CONNECT_TIMEOUT_S = 20.0
-CLOSE_TIMEOUT_S = 1.0
-MESSAGE_MAX = 1 << 20
-CHUNKS_MAX = 64
 PARAMETERS_MAX = 100
-SEARCH_DEPTH = 3
-SEARCH_NODES = 200
 _FOLD_TRIES = 5
 _FOLD_PAUSE_S = 0.01
-_WATCHDOG_S = 3600.0
-"""The library's own keep-alive is not used: the driver has one with its own deadline."""
-_REFUSALS = frozenset(
-    {
-        StatusCodes.BadArgumentsMissing,
-        StatusCodes.BadInvalidArgument,
-        StatusCodes.BadInvalidState,
-        StatusCodes.BadMethodInvalid,
-        StatusCodes.BadNodeIdInvalid,
-        StatusCodes.BadNodeIdUnknown,
-        StatusCodes.BadNotExecutable,
-        StatusCodes.BadNotImplemented,
-        StatusCodes.BadNotSupported,
-        StatusCodes.BadNothingToDo,
-        StatusCodes.BadOutOfRange,
-        StatusCodes.BadStateNotActive,
-        StatusCodes.BadTooManyArguments,
-        StatusCodes.BadTypeMismatch,
-        StatusCodes.BadUserAccessDenied,
-    }
-)
-"""Answers that mean that a method was not carried out at all."""
 
-_truth: tuple[object, object] = (False, True)
-_NO, _YES = cast("tuple[ua.Boolean, ua.Boolean]", _truth)
-"""The library types its fields with classes of its own and takes plain values."""
-
-_Step = tuple[str, str]
-_UA = "http://opcfoundation.org/UA/"
-_BASE: tuple[_Step, ...] = ((PACKML_URI, "BaseStateMachine"),)
-_MACHINE: tuple[_Step, ...] = (*_BASE, (PACKML_URI, "MachineState"))
-_EXECUTE: tuple[_Step, ...] = (*_MACHINE, (PACKML_URI, "ExecuteState"))
+_BASE: Browse = ((PACKML_URI, "BaseStateMachine"),)
+_MACHINE: Browse = (*_BASE, (PACKML_URI, "MachineState"))
+_EXECUTE: Browse = (*_MACHINE, (PACKML_URI, "ExecuteState"))
 _LEVELS = (_BASE, _MACHINE, _EXECUTE)
-_CURRENT: _Step = (_UA, "CurrentState")
-_PROCESSED: tuple[_Step, ...] = ((PACKML_URI, "Admin"), (PACKML_URI, "ProdProcessedCount"))
-_DEFECTIVE: tuple[_Step, ...] = ((PACKML_URI, "Admin"), (PACKML_URI, "ProdDefectiveCount"))
-_PARAMETER: tuple[_Step, ...] = ((PACKML_URI, "Status"), (PACKML_URI, "Parameter"))
-_PLATE = ("Manufacturer", "Model", "SerialNumber", "SoftwareRevision")
+_CURRENT: Step = (UA_URI, "CurrentState")
+_PROCESSED: Browse = ((PACKML_URI, "Admin"), (PACKML_URI, "ProdProcessedCount"))
+_DEFECTIVE: Browse = ((PACKML_URI, "Admin"), (PACKML_URI, "ProdDefectiveCount"))
+_PARAMETER: Browse = ((PACKML_URI, "Status"), (PACKML_URI, "Parameter"))
+_OBJECTS: Browse = ((PACKML_URI, "PackMLObjects"),)
 
 
 class Command(Enum):
@@ -127,101 +72,46 @@ class Snapshot:
     parameters: tuple[Descriptor, ...] | None
 
 
-@contextlib.contextmanager
-def _translated(what: str, moved: Moved = Moved.NO) -> Iterator[None]:
-    """Turn every error of the library into a DriverError that carries `moved`."""
-    try:
-        yield
-    except TimeoutError as error:
-        raise DeviceTimeout(f"{what}: no answer in time", moved=moved) from error
-    except (OSError, UaError) as error:
-        raise DeviceUnavailable(
-            f"{what}: {str(error) or type(error).__name__}", moved=moved
-        ) from error
-    except (ValueError, TypeError, LookupError, AttributeError, struct.error) as error:
-        raise ProtocolError(f"{what}: unreadable answer: {error!r}", moved=moved) from error
-
-
-class Session:
-    """A session; opened once and closed once. Calls may overlap."""
+class Machine:
+    """A machine in a session of its own; opened once and closed once. Calls may overlap."""
 
     def __init__(self, address: str, options: Options) -> None:
         self._address = address
         self._options = options
-        self._client = Client(
-            address, timeout=options.request_timeout_s, watchdog_intervall=_WATCHDOG_S
-        )
-        self._client.session_timeout = SESSION_TIMEOUT_MS
-        self._client.max_messagesize = MESSAGE_MAX
-        self._client.max_chunkcount = CHUNKS_MAX
-        self._client.name = self._client.description = "dispensed"
-        self._client.connection_lost_callback = self._on_lost
-        self._index: dict[str, int] = {}
-        self._nodes: dict[tuple[_Step, ...], ua.NodeId] = {}
-        self._reads: list[tuple[_Step, ...]] = []
-        self.lost = asyncio.Event()
-
-    async def _on_lost(self, _error: Exception) -> None:
-        self.lost.set()
+        self._session = Session(address, options.link)
+        self._nodes: dict[Browse, ua.NodeId] = {}
+        self._reads: list[Browse] = []
 
     # ------------------------------------------------------------ life
 
     async def open(self) -> Identity:
         """Connect, find the machine and say what it is; on failure nothing stays open."""
+        await self._session.open()
         try:
-            with _translated(self._address):
-                async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                    await self._secure()
-                    await self._client.connect()
-                    uris = await self._client.get_namespace_array()
-                    self._index = {uri: index for index, uri in enumerate(uris)}
-                    return await self._find_nodes()
+            return await self._find_nodes()
         except BaseException:
             await self.close()
             raise
 
-    async def _secure(self) -> None:
-        options = self._options
-        if options.security == SECURE:
-            await self._client.set_security(
-                SecurityPolicyBasic256Sha256,
-                options.certificate,
-                options.private_key,
-                server_certificate=str(options.server_certificate),
-            )
-
     async def close(self) -> None:
-        """Close within CLOSE_TIMEOUT_S whatever the machine does; pending requests fail."""
-        self.lost.set()
-        try:
-            async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await self._client.disconnect()
-        except (TimeoutError, OSError, UaError):
-            # The machine does not answer the farewell; its own session time-out ends the session.
-            pass
-        finally:
-            self._client.disconnect_socket()
+        """Close in bounded time whatever the machine does; pending requests fail."""
+        await self._session.close()
 
-    async def ping(self) -> None:
-        """Make one request to see that the machine is there."""
-        with _translated(self._address):
-            await self._client.nodes.server_state.read_value()
-
-    # ------------------------------------------------------------ nodes
+    async def watch(self) -> None:
+        """Keep the session alive; never returns, raises when it is lost."""
+        await self._session.watch()
 
     async def _find_nodes(self) -> Identity:
-        if PACKML_URI not in self._index:
+        session = self._session
+        if not session.knows(PACKML_URI):
             raise DeviceUnavailable(f"{self._address}: the server does not know PackML")
-        root = await self._find_root()
+        root = await session.find(_BASE, (_OBJECTS,))
         states = [(*level, _CURRENT) for level in _LEVELS]
-        ids = [(*state, (_UA, "Id")) for state in states]
-        numbers = [(*state, (_UA, "Number")) for state in states]
-        plates = [((DI_URI, name),) for name in _PLATE]
-        deep = [((DI_URI, "Identification"), *plate) for plate in plates]
+        ids = [(*state, (UA_URI, "Id")) for state in states]
+        numbers = [(*state, (UA_URI, "Number")) for state in states]
         methods = [command.value for command in Command]
-        wanted = [*_LEVELS, *states, *ids, *numbers, *plates, *deep, *methods]
-        wanted += [_PROCESSED, _DEFECTIVE, _PARAMETER]
-        found = await self._resolve([(root, path) for path in wanted])
+        wanted = [*_LEVELS, *states, *ids, *numbers, *methods, _PROCESSED, _DEFECTIVE, _PARAMETER]
+        found = await session.resolve([(root, path) for path in wanted])
         self._nodes = {
             path: node for path, node in zip(wanted, found, strict=True) if node is not None
         }
@@ -235,107 +125,7 @@ class Session:
         if self._options.defective_count:
             candidates.append(_DEFECTIVE)
         self._reads = [path for path in candidates if path in self._nodes]
-        return await self._identify(deep, plates)
-
-    async def _identify(
-        self, deep: Sequence[tuple[_Step, ...]], plates: Sequence[tuple[_Step, ...]]
-    ) -> Identity:
-        texts = []
-        for path, other in zip(deep, plates, strict=True):
-            node = self._nodes.get(path) or self._nodes.get(other)
-            texts.append("" if node is None else await self._text(node))
-        identity = Identity(*texts)
-        if self._options.serial and identity.serial != self._options.serial:
-            raise DeviceUnavailable(
-                f"{self._address}: serial number {identity.serial!r} answers,"
-                f" {self._options.serial!r} is configured"
-            )
-        return identity
-
-    async def _text(self, node: ua.NodeId) -> str:
-        (answer,) = await self._client.uaclient.read_attributes([node], AttributeIds.Value)
-        value = _value(answer)
-        return str(value.Text or "") if isinstance(value, ua.LocalizedText) else str(value or "")
-
-    async def _find_root(self) -> ua.NodeId:
-        objects = _plain(ObjectIds.ObjectsFolder)
-        if self._options.root:
-            return await self._walk(objects, self._options.root)
-        starts = [
-            ((uri, name),)
-            for uri, name in (
-                (MACHINERY_URI, "Machines"),
-                (DI_URI, "DeviceSet"),
-                (PACKML_URI, "PackMLObjects"),
-            )
-        ]
-        found = await self._resolve([(objects, path) for path in starts])
-        level = [*(node for node in found if node is not None), objects]
-        seen = {_plain(ObjectIds.Server), *level}
-        machines: list[ua.NodeId] = []
-        for _ in range(SEARCH_DEPTH):
-            inside = await self._resolve([(node, _BASE) for node in level])
-            machines += [node for node, base in zip(level, inside, strict=True) if base is not None]
-            below: list[ua.NodeId] = []
-            for node in level:
-                if node not in machines and len(seen) < SEARCH_NODES:
-                    fresh = [child for child, _ in await self._children(node) if child not in seen]
-                    seen.update(fresh)
-                    below += fresh
-            level = below[:SEARCH_NODES]
-            if not level:
-                break
-        if len(machines) != 1:
-            names = ", ".join(str(machine) for machine in machines) or "none"
-            raise DeviceUnavailable(
-                f"{self._address}: one PackML machine expected, found {names};"
-                " set the option 'root'"
-            )
-        return machines[0]
-
-    async def _walk(self, start: ua.NodeId, names: Sequence[str]) -> ua.NodeId:
-        node = start
-        for name in names:
-            found = [child for child, called in await self._children(node) if called == name]
-            if len(found) != 1:
-                raise DeviceUnavailable(
-                    f"{self._address}: root {'/'.join(names)!r}: {len(found)} nodes named {name!r}"
-                )
-            node = found[0]
-        return node
-
-    async def _children(self, node: ua.NodeId) -> list[tuple[ua.NodeId, str]]:
-        answers = await self._client.get_node(node).get_children_descriptions(
-            refs=ObjectIds.HierarchicalReferences, nodeclassmask=ua.NodeClass.Object
-        )
-        return [(answer.NodeId, str(answer.BrowseName.Name)) for answer in answers]
-
-    async def _resolve(
-        self, wanted: Sequence[tuple[ua.NodeId, tuple[_Step, ...]]]
-    ) -> list[ua.NodeId | None]:
-        """Return the node at each browse path, None where there is none."""
-        known = [each for each in wanted if all(uri in self._index for uri, _ in each[1])]
-        paths = [self._path(start, steps) for start, steps in known]
-        answers = await self._client.uaclient.translate_browsepaths_to_nodeids(paths)
-        found = {
-            each: answer.Targets[0].TargetId
-            for each, answer in zip(known, answers, strict=True)
-            if answer.StatusCode.is_good() and answer.Targets
-        }
-        return [found.get(each) for each in wanted]
-
-    def _path(self, start: ua.NodeId, steps: Sequence[_Step]) -> ua.BrowsePath:
-        path = ua.BrowsePath()
-        path.StartingNode = start
-        for uri, name in steps:
-            element = ua.RelativePathElement(
-                _plain(ObjectIds.HierarchicalReferences),
-                IsInverse=_NO,
-                IncludeSubtypes=_YES,
-                TargetName=ua.QualifiedName(name, self._index[uri]),
-            )
-            path.RelativePath.Elements.append(element)
-        return path
+        return await session.identify(root)
 
     # ------------------------------------------------------------ reading
 
@@ -347,9 +137,8 @@ class Session:
         """
         for tries_left in reversed(range(_FOLD_TRIES)):
             nodes = [self._nodes[path] for path in self._reads]
-            with _translated(self._address, moved):
-                answers = await self._client.uaclient.read_attributes(nodes, AttributeIds.Value)
-            shown = dict(zip(self._reads, answers, strict=False))
+            answers = await self._session.read(nodes, moved=moved)
+            shown = dict(zip(self._reads, answers, strict=True))
             try:
                 return self._snapshot(shown)
             except ProtocolError as error:
@@ -359,7 +148,7 @@ class Session:
             await asyncio.sleep(_FOLD_PAUSE_S)
         raise ProtocolError(f"{self._address}: no state", moved=moved)
 
-    def _snapshot(self, shown: Mapping[tuple[_Step, ...], ua.DataValue]) -> Snapshot:
+    def _snapshot(self, shown: Mapping[Browse, ua.DataValue]) -> Snapshot:
         base, machine, execute = (self._level(shown, level) for level in _LEVELS)
         defective = self._tally(shown[_DEFECTIVE]) if self._options.defective_count else None
         counts = Counts(self._tally(shown[_PROCESSED]), defective)
@@ -369,26 +158,20 @@ class Session:
             parameters = tuple(decode_descriptor(body) for body in bodies)
         return Snapshot(fold(base, machine, execute), counts, parameters)
 
-    def _level(
-        self, shown: Mapping[tuple[_Step, ...], ua.DataValue], level: tuple[_Step, ...]
-    ) -> LevelState:
+    def _level(self, shown: Mapping[Browse, ua.DataValue], level: Browse) -> LevelState:
         current = (*level, _CURRENT)
         node, number, text = (
-            _value(shown[path]) if path in shown else None
-            for path in ((*current, (_UA, "Id")), (*current, (_UA, "Number")), current)
+            value_of(shown[path]) if path in shown else None
+            for path in ((*current, (UA_URI, "Id")), (*current, (UA_URI, "Number")), current)
         )
-        node_id = node.Identifier if isinstance(node, ua.NodeId) and self._ours(node) else None
         return LevelState(
-            node_id if isinstance(node_id, int) else None,
+            self._session.numeric(node, PACKML_URI),
             number if isinstance(number, int) else None,
             text.Text if isinstance(text, ua.LocalizedText) else None,
         )
 
-    def _ours(self, node: ua.NodeId) -> bool:
-        return node.NamespaceIndex == self._index[PACKML_URI]
-
     def _tally(self, answer: ua.DataValue) -> Tally:
-        if _value(answer) is None:
+        if value_of(answer) is None:
             raise ProtocolError(f"the machine gives no count: {answer.StatusCode}")
         bodies = self._bodies(answer, COUNT_ENCODING_ID)
         index = self._options.count_index
@@ -397,7 +180,7 @@ class Session:
         return tally_of(decode_count(bodies[index]))
 
     def _bodies(self, answer: ua.DataValue, encoding: int) -> list[bytes]:
-        value = _value(answer)
+        value = value_of(answer)
         items = value if isinstance(value, list) else []
         if len(items) > PARAMETERS_MAX:
             raise ProtocolError(f"array of {len(items)} elements")
@@ -405,8 +188,7 @@ class Session:
         for item in items:
             if (
                 not isinstance(item, ua.ExtensionObject)
-                or not self._ours(item.TypeId)
-                or item.TypeId.Identifier != encoding
+                or self._session.numeric(item.TypeId, PACKML_URI) != encoding
                 or item.Body is None
             ):
                 raise ProtocolError(f"a structure of PackML was expected, not {item!r}")
@@ -422,38 +204,15 @@ class Session:
         path = command.value
         if path not in self._nodes:
             raise Unsupported(f"{self._address}: the machine has no {command.name}")
-        request = ua.CallMethodRequest()
-        request.ObjectId, request.MethodId = self._nodes[path[:-1]], self._nodes[path]
+        arguments: list[ua.Variant] = []
         if command is Command.START:
             encoding = ua.NodeId(
-                ua.Int32(DESCRIPTOR_ENCODING_ID), ua.Int16(self._index[PACKML_URI])
+                ua.Int32(DESCRIPTOR_ENCODING_ID), ua.Int16(self._session.index(PACKML_URI))
             )
             items = [
                 ua.ExtensionObject(encoding, ua.ByteString(encode_descriptor(item)))
                 for item in parameters
             ]
-            request.InputArguments = [
-                ua.Variant(items, ua.VariantType.ExtensionObject, is_array=True)
-            ]
-        with _translated(f"{self._address}: {command.name}", moved):
-            try:
-                (answer,) = await self._client.uaclient.call([request])
-            except UaStatusCodeError as error:
-                if error.code not in _REFUSALS:
-                    raise
-                raise DeviceRefused(f"{command.name}: {error}", reason=str(error.code)) from error
-        status = answer.StatusCode
-        if status.value in _REFUSALS:
-            raise DeviceRefused(f"{command.name}: {status.doc}", reason=status.name)
-        if status.is_bad():
-            raise DeviceFault(f"{command.name}: {status.doc}", reason=status.name, moved=moved)
-
-
-def _plain(number: int) -> ua.NodeId:
-    return ua.NodeId(ua.Int32(number))
-
-
-def _value(answer: ua.DataValue) -> object:
-    """Return a value that the machine vouches for, None for one with a bad status."""
-    bad = answer.StatusCode is not None and not answer.StatusCode.is_good()
-    return None if bad or answer.Value is None else answer.Value.Value
+            arguments.append(ua.Variant(items, ua.VariantType.ExtensionObject, is_array=True))
+        method = (self._nodes[path[:-1]], self._nodes[path])
+        await self._session.call(command.name, method, arguments, moved=moved)

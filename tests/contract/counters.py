@@ -17,13 +17,14 @@ from tests.contract.transports import Inbox, until_done
 LONG_S = 20.0
 SHORT_S = 0.7
 """For jobs that are to be broken off; still long enough to start one on a busy computer."""
-QUICK: dict[str, str | int | float | bool] = {"security": "none", "request_timeout_ms": 300}
+PLAIN: dict[str, str | int | float | bool] = {"security": "none", "user": "anonymous"}
+QUICK = PLAIN | {"request_timeout_ms": 300}
 T = TypeVar("T")
 
 
 def make_driver(stand: Stand, inbox: Inbox, **options: str | int | bool) -> PackmlDriver:
     given: dict[str, str | int | float | bool] = {
-        "security": "none",
+        **PLAIN,
         "settle_ms": 5,
         "poll_ms": 10,
         "request_timeout_ms": 500,

@@ -18,6 +18,7 @@ from drivers.packml.codec import interpret
 from drivers.packml.driver import PackmlDriver
 from tests.contract.counters import (
     LONG_S,
+    PLAIN,
     SHORT_S,
     connected,
     make_driver,
@@ -47,7 +48,13 @@ async def test_a_machine_says_what_it_is(stand: Stand, inbox: Inbox) -> None:
     driver = make_driver(stand, inbox)
     identity = await driver.connect()
     await driver.close()
-    assert identity == Identity("dispensed", "Simulated tablet counter", "SIM-0001", "1.0")
+    assert identity == Identity(
+        "dispensed",
+        "Simulated tablet counter",
+        "SIM-0001",
+        "1.0",
+        link="None (unprotected), anonymous",
+    )
 
 
 async def test_a_job_is_announced_before_it_is_started_and_reported_after(
@@ -69,7 +76,7 @@ async def test_a_job_is_not_started_when_its_announcement_cannot_be_stored(stand
     async def refuse(_message: object) -> None:
         raise OSError("disk full")
 
-    driver = PackmlDriver(DeviceSpec("counter", stand.address, {"security": "none"}), refuse)
+    driver = PackmlDriver(DeviceSpec("counter", stand.address, PLAIN), refuse)
     await driver.connect()
     with pytest.raises(OSError, match="disk full"):
         await driver.count(make_job(), timeout_s=LONG_S)

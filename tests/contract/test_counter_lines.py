@@ -23,6 +23,7 @@ from drivers.packml.driver import PackmlDriver
 from simulators.wire import Wire
 from tests.contract.counters import (
     LONG_S,
+    PLAIN,
     QUICK,
     SHORT_S,
     connected,
@@ -285,7 +286,7 @@ async def test_closing_ends_the_watch_and_may_be_done_twice(stand: Stand, inbox:
 async def test_a_port_where_nobody_listens_is_unavailable(stand: Stand, inbox: Inbox) -> None:
     async with tcp_proxy(stand.address, Wire()) as address:
         pass
-    driver = PackmlDriver(DeviceSpec("counter", address, {"security": "none"}), inbox.put)
+    driver = PackmlDriver(DeviceSpec("counter", address, PLAIN), inbox.put)
     with pytest.raises(DeviceUnavailable) as caught:
         await driver.connect()
     assert caught.value.moved is Moved.NO

@@ -44,6 +44,7 @@ async def test_a_secure_counter_is_used_only_with_its_own_certificate(tmp_path: 
         "certificate": str(ours.certificate),
         "private_key": str(ours.private_key),
         "server_certificate": str(theirs.certificate),
+        "user": "anonymous",
     }
     model = CounterModel(1)
     async with serve(model, Wire(speed=50), "opc.tcp://127.0.0.1:0", keys=theirs) as served:
@@ -55,7 +56,11 @@ async def test_a_secure_counter_is_used_only_with_its_own_certificate(tmp_path: 
         secure["request_timeout_ms"] = 500
         stranger = secure | {"server_certificate": str(others.certificate)}
         missing = secure | {"private_key": str(tmp_path / "absent.pem")}
-        plain: dict[str, str | int] = {"security": "none", "request_timeout_ms": 500}
+        plain: dict[str, str | int] = {
+            "security": "none",
+            "user": "anonymous",
+            "request_timeout_ms": 500,
+        }
         for options in (stranger, missing, plain):
             with pytest.raises(DriverError):
                 await driver(served.address, options).connect()

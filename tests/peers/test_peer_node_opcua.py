@@ -76,6 +76,7 @@ async def test_a_node_opcua_machine_is_found_and_counted_on(node: Node, tmp_path
     inbox = Inbox()
     options: dict[str, str | int | float | bool] = {
         "security": "none",
+        "user": "anonymous",
         "settle_ms": 20,
         "poll_ms": 10,
     }
@@ -117,6 +118,7 @@ async def test_a_node_opcua_machine_is_named_by_its_path_and_told_no_job(
     inbox = Inbox()
     options: dict[str, str | int | float | bool] = {
         "security": "none",
+        "user": "anonymous",
         "root": "Vial filler",
         "job_parameter": "",
     }

@@ -93,7 +93,9 @@ def token_of(settings: Settings) -> str:
 
 
 def devices_of(here: Stage) -> dict[str, DeviceSettings]:
-    options: dict[str, dict[str, str | int | float | bool]] = {"counter1": {"security": "none"}}
+    options: dict[str, dict[str, str | int | float | bool]] = {
+        "counter1": {"security": "none", "user": "anonymous"}
+    }
     return {
         name: DeviceSettings(
             protocol=PROTOCOLS[name], address=address, options=options.get(name, {})

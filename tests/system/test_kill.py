@@ -33,7 +33,7 @@ CONFIG = """
 [devices.counter1]
 protocol = "packml"
 address = "opc.tcp://127.0.0.1:1"
-options = { security = "none" }
+options = { security = "none", user = "anonymous" }
 [devices.robot1]
 protocol = "wwks2"
 address = "tcp://127.0.0.1:1"

@@ -28,12 +28,13 @@ async def nowhere(message: RawMessage) -> None:
     del message
 
 
+OPC_UA: dict[str, str | int | float | bool] = {"security": "none", "user": "anonymous"}
 GOOD = [
     (Capability.SCALE, Config("mtsics", "serial:/dev/ttyS0?baud=9600&format=8N1")),
     (Capability.SCALE, Config("mtsics", "tcp://127.0.0.1:4305", options={"unit": "g"})),
     (
         Capability.COUNTER,
-        Config("packml", "opc.tcp://127.0.0.1:4840", options={"security": "none"}),
+        Config("packml", "opc.tcp://127.0.0.1:4840", options=OPC_UA),
     ),
     (Capability.CABINET, Config("wwks2", "tcp://127.0.0.1:6050")),
     (Capability.PRINTER, Config("zpl", "tcp://127.0.0.1:9100")),
@@ -74,7 +75,7 @@ def test_every_built_in_protocol_has_one_capability_and_an_interpreter() -> None
         (Config("mtsics", "tcp://127.0.0.1:1", options={"unti": "g"}), "unti"),
         (Config("wwks2", "tcp://127.0.0.1:1", options={"priority": "Soon"}), "priority"),
         (
-            Config("packml", "opc.tcp://127.0.0.1:1", options={"security": "none", "poll_ms": 0}),
+            Config("packml", "opc.tcp://127.0.0.1:1", options=OPC_UA | {"poll_ms": 0}),
             "poll_ms",
         ),
         (Config("zpl", "tcp://127.0.0.1:1", options={"dots": "many"}), "dots"),

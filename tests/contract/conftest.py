@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.contract.transports import FAITHFUL, LINES, UNFAITHFUL, Inbox, Line
+from tests.contract.transports import (
+    AT_CONNECT,
+    BREAKING,
+    FAITHFUL,
+    LINES,
+    UNFAITHFUL,
+    Inbox,
+    Line,
+)
 
 if TYPE_CHECKING:
     from tests.contract.opcua_stand import Stand
@@ -32,6 +40,20 @@ def faithful_line(request: pytest.FixtureRequest) -> Line:
 @pytest.fixture(params=UNFAITHFUL, ids=_named)
 def unfaithful_line(request: pytest.FixtureRequest) -> Line:
     """Lines on which a call may fail, but never lie."""
+    given: Line = request.param
+    return given
+
+
+@pytest.fixture(params=BREAKING, ids=_named)
+def breaking_line(request: pytest.FixtureRequest) -> Line:
+    """Lines after which the connection may have to be made again."""
+    given: Line = request.param
+    return given
+
+
+@pytest.fixture(params=AT_CONNECT, ids=_named)
+def connect_line(request: pytest.FixtureRequest) -> Line:
+    """Lines that are as they are before anybody connects."""
     given: Line = request.param
     return given
 

@@ -30,8 +30,12 @@ ALLOWED_KEYS = frozenset(f"{_STRUCTURE} {_BOUND_IDS} {_FACTS}".split())
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
-_QUIET = {"asyncua": "warning", "uvicorn.access": "warning", "apscheduler": "warning"}
-"""Libraries whose routine lines say nothing to a pharmacy."""
+_QUIET = {"asyncua": "error", "uvicorn.access": "warning", "apscheduler": "warning"}
+"""Libraries whose routine lines say nothing to a pharmacy.
+
+The warnings of asyncua repeat what the drivers report; its debug lines would show passwords.
+"""
+_FAREWELL = "raised during disconnect"
 
 
 def configure(
@@ -67,6 +71,7 @@ def configure(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
+    handler.addFilter(_says_something)
     logging.basicConfig(level=LEVELS[level], handlers=[handler], force=True)
     for name, quiet in _QUIET.items():
         logging.root.manager.getLogger(name).setLevel(max(LEVELS[quiet], LEVELS[level]))
@@ -93,6 +98,11 @@ def plain_values(logger: WrappedLogger, method: str, event: EventDict) -> EventD
     """Write bytes as hex and enumerations as their value."""
     del logger, method
     return {key: _plain(value) for key, value in event.items()}
+
+
+def _says_something(record: logging.LogRecord) -> bool:
+    """Whether a library's line is more than a lost line's failed farewell."""
+    return record.name != "asyncua.client.client" or _FAREWELL not in str(record.msg)
 
 
 def _is_allowed(key: str) -> bool:

@@ -7,7 +7,7 @@ is a relay in front of it, so that a line can be cut, slow or silent.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -15,7 +15,10 @@ from urllib.parse import urlsplit
 from asyncua import ua
 from asyncua.common.callback import CallbackType, ServerItemCallback
 from asyncua.common.connection import TransportLimits
+from asyncua.crypto.permission_rules import User, UserRole
+from asyncua.server.internal_server import InternalServer
 from asyncua.server.server import Server
+from asyncua.server.user_managers import UserManager
 from asyncua.ua.object_ids import ObjectIds
 
 from simulators.base import Model
@@ -65,10 +68,35 @@ class NodeFact:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Files of a server that talks Basic256Sha256, signed and encrypted, and nothing else."""
+    """Files of a server that talks Basic256Sha256, signed and encrypted, and nothing else.
+
+    `users`: who may enter, with which password; with none anybody may, without a name.
+    """
 
     certificate: Path
     private_key: Path
+    users: Mapping[str, str] = field(default_factory=dict)
+
+
+class _Doorman(UserManager):
+    """Lets in the users of the keys; without any, everybody."""
+
+    def __init__(self, users: Mapping[str, str]) -> None:
+        self._users = users
+
+    def get_user(
+        self,
+        iserver: InternalServer,
+        username: str | None = None,
+        password: str | None = None,
+        certificate: object = None,
+    ) -> User | None:
+        """Return the user, None to refuse him."""
+        del iserver, certificate
+        known = self._users.get(username or "")
+        if self._users and (known is None or known != password):
+            return None
+        return User(role=UserRole.User, name=username)
 
 
 class Face(Protocol):
@@ -113,7 +141,10 @@ class _Machine:
         self._ticker = Ticker(face.model, wire)
         self._wake = asyncio.Event()
         self._showing = asyncio.Lock()
-        self.server = Server()
+        users = {} if keys is None else keys.users
+        self.server = Server(user_manager=_Doorman(users))
+        token = ua.UserNameIdentityToken if users else ua.AnonymousIdentityToken
+        self.server.set_identity_tokens([token])
 
     async def build(self) -> None:
         """Make the server and all its nodes."""

@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from simulators.opcua import Keys
 from simulators.packml import serve
 from simulators.packml_model import CounterModel
 from simulators.wire import Wire
@@ -25,7 +26,8 @@ STOP_TIMEOUT_S = 20.0
 class Stand:
     """The machine, its wire and its address."""
 
-    def __init__(self) -> None:
+    def __init__(self, keys: Keys | None = None) -> None:
+        self._keys = keys
         self.model = CounterModel()
         self.wire = Wire()
         self.address = ""
@@ -108,7 +110,9 @@ class Stand:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         try:
-            async with serve(self.model, self.wire, "opc.tcp://127.0.0.1:0") as served:
+            async with serve(
+                self.model, self.wire, "opc.tcp://127.0.0.1:0", keys=self._keys
+            ) as served:
                 self.address = served.address
                 self._ready.set()
                 await self._stop.wait()
@@ -117,9 +121,9 @@ class Stand:
             self._ready.set()
 
 
-def a_stand() -> Iterator[Stand]:
+def a_stand(keys: Keys | None = None) -> Iterator[Stand]:
     """The body of a fixture."""
-    stand = Stand()
+    stand = Stand(keys)
     stand.start()
     yield stand
     stand.stop()

@@ -1,66 +1,201 @@
-"""A counter that talks only signed and encrypted, and whose certificate is pinned."""
+"""A counter that talks only signed and encrypted and to its own users; its certificate is pinned.
 
+The certificates are made here; the server is a real one.
+"""
+
+import asyncio
+import hashlib
+import logging
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from asyncua.crypto.cert_gen import setup_self_signed_certificate
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from drivers.base import CountJob, DeviceSpec, DriverError
+from drivers.base import CountJob, DeviceSpec, DeviceUnavailable, DriverError
 from drivers.packml.driver import PackmlDriver
 from simulators.opcua import Keys
-from simulators.packml import serve
-from simulators.packml_model import CounterModel
-from simulators.wire import Wire
+from tests.contract.counters import PLAIN
+from tests.contract.opcua_stand import Stand, a_stand
 from tests.contract.transports import Inbox
 
+Options = dict[str, str | int | float | bool]
+SECRET = "correct horse"  # noqa: S105 - the password of a simulated machine
+SERVER_URI = "urn:freeopcua:python:server"
 
-async def _keys(folder: Path, name: str, uri: str) -> Keys:
-    keys = Keys(folder / f"{name}.der", folder / f"{name}.pem")
-    await setup_self_signed_certificate(
-        keys.private_key,
-        keys.certificate,
-        uri,
-        socket.gethostname(),
-        [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH],
-        {"commonName": name},
+
+def keys(folder: Path, name: str, uri: str, users: dict[str, str] | None = None) -> Keys:
+    made = Keys(folder / f"{name}.der", folder / f"{name}.pem", users or {})
+    usages = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
+    asyncio.run(
+        setup_self_signed_certificate(
+            made.private_key,
+            made.certificate,
+            uri,
+            socket.gethostname(),
+            usages,
+            {"commonName": name},
+        )
     )
-    return keys
+    return made
 
 
-async def test_a_secure_counter_is_used_only_with_its_own_certificate(tmp_path: Path) -> None:
-    ours = await _keys(tmp_path, "dispensed", "urn:dispensed:client")
-    theirs = await _keys(tmp_path, "counter", "urn:freeopcua:python:server")
-    others = await _keys(tmp_path, "stranger", "urn:freeopcua:python:server")
-    inbox = Inbox()
+@dataclass(frozen=True)
+class Vault:
+    """The keys of everybody."""
 
-    def driver(address: str, options: Mapping[str, str | int]) -> PackmlDriver:
-        return PackmlDriver(DeviceSpec("counter", address, {**options, "settle_ms": 5}), inbox.put)
+    folder: Path
+    ours: Keys
+    theirs: Keys
+    strangers: Keys
 
-    secure: dict[str, str | int] = {
-        "security": "Basic256Sha256",
-        "certificate": str(ours.certificate),
-        "private_key": str(ours.private_key),
-        "server_certificate": str(theirs.certificate),
-        "user": "anonymous",
-    }
-    model = CounterModel(1)
-    async with serve(model, Wire(speed=50), "opc.tcp://127.0.0.1:0", keys=theirs) as served:
-        counter = driver(served.address, secure)
-        await counter.connect()
-        result = await counter.count(CountJob("417-1", "a", "l", "s", 20), timeout_s=20)
-        await counter.close()
-        assert result.counted == 20
-        secure["request_timeout_ms"] = 500
-        stranger = secure | {"server_certificate": str(others.certificate)}
-        missing = secure | {"private_key": str(tmp_path / "absent.pem")}
-        plain: dict[str, str | int] = {
-            "security": "none",
-            "user": "anonymous",
+    def options(self, **change: str) -> Options:
+        password = self.folder / "anna.secret"
+        password.write_text(f"{SECRET}\n")
+        return {
+            "security": "Basic256Sha256",
+            "certificate": str(self.ours.certificate),
+            "private_key": str(self.ours.private_key),
+            "server_certificate": str(self.theirs.certificate),
+            "user": "anna",
+            "password_file": str(password),
+            "settle_ms": 5,
             "request_timeout_ms": 500,
+            **change,
         }
-        for options in (stranger, missing, plain):
-            with pytest.raises(DriverError):
-                await driver(served.address, options).connect()
+
+
+@pytest.fixture(scope="module")
+def vault(tmp_path_factory: pytest.TempPathFactory) -> Vault:
+    folder = tmp_path_factory.mktemp("keys")
+    return Vault(
+        folder,
+        keys(folder, "dispensed", "urn:dispensed:client"),
+        keys(folder, "counter", SERVER_URI, {"anna": SECRET}),
+        keys(folder, "stranger", SERVER_URI),
+    )
+
+
+@pytest.fixture(scope="module")
+def secure_stand(vault: Vault) -> Iterator[Stand]:
+    yield from a_stand(vault.theirs)
+
+
+@pytest.fixture
+def secure(secure_stand: Stand) -> Stand:
+    secure_stand.reset()
+    return secure_stand
+
+
+def driver(stand: Stand, options: Options) -> PackmlDriver:
+    return PackmlDriver(DeviceSpec("counter", stand.address, options), Inbox().put)
+
+
+async def test_a_pinned_machine_counts_for_a_user_with_his_password(
+    secure: Stand, vault: Vault
+) -> None:
+    counter = driver(secure, vault.options())
+    identity = await counter.connect()
+    result = await counter.count(CountJob("417-1", "a", "l", "s", 20), timeout_s=20)
+    await counter.close()
+    assert identity.link == "Basic256Sha256 SignAndEncrypt, user anna"
+    assert result.counted == 20
+
+
+async def test_a_machine_can_be_pinned_by_its_fingerprint(secure: Stand, vault: Vault) -> None:
+    fingerprint = hashlib.sha256(vault.theirs.certificate.read_bytes()).hexdigest().upper()
+    pinned = vault.options(server_certificate="", server_fingerprint=fingerprint)
+    counter = driver(secure, pinned)
+    identity = await counter.connect()
+    await counter.close()
+    assert identity.serial == "SIM-0001"
+
+
+async def test_a_machine_with_another_fingerprint_is_not_used(secure: Stand, vault: Vault) -> None:
+    shown = hashlib.sha256(vault.theirs.certificate.read_bytes()).hexdigest()
+    other = vault.options(server_certificate="", server_fingerprint="ab" * 32)
+    with pytest.raises(DeviceUnavailable, match="not show the pinned certificate") as caught:
+        await driver(secure, other).connect()
+    assert shown in str(caught.value)
+
+
+async def test_a_machine_with_another_certificate_is_not_used(secure: Stand, vault: Vault) -> None:
+    other = vault.options(server_certificate=str(vault.strangers.certificate))
+    with pytest.raises(DriverError):
+        await driver(secure, other).connect()
+
+
+async def test_an_unprotected_link_to_a_protected_machine_fails(secure: Stand) -> None:
+    with pytest.raises(DriverError):
+        await driver(secure, PLAIN | {"request_timeout_ms": 500}).connect()
+
+
+@pytest.mark.parametrize("user", ["anna", "bert"])
+async def test_a_wrong_user_or_password_is_refused_and_never_told(
+    secure: Stand, vault: Vault, caplog: pytest.LogCaptureFixture, user: str
+) -> None:
+    wrong = vault.folder / "wrong.secret"
+    wrong.write_text("hunter2")
+    counter = driver(secure, vault.options(user=user, password_file=str(wrong)))
+    with caplog.at_level(logging.INFO), pytest.raises(DeviceUnavailable) as caught:
+        await counter.connect()
+    assert "denied" in str(caught.value).lower() or "rejected" in str(caught.value).lower()
+    assert "hunter2" not in f"{caught.value!r} {caplog.text}"
+
+
+async def test_nobody_enters_without_a_name_where_users_are_asked_for(
+    secure: Stand, vault: Vault
+) -> None:
+    with pytest.raises(DeviceUnavailable):
+        await driver(secure, vault.options(user="anonymous", password_file="")).connect()
+
+
+@pytest.mark.parametrize("key", ["private_key", "certificate", "server_certificate"])
+async def test_a_file_that_is_missing_is_named(secure: Stand, vault: Vault, key: str) -> None:
+    with pytest.raises(DeviceUnavailable, match=r"absent\.pem"):
+        await driver(secure, vault.options(**{key: str(vault.folder / "absent.pem")})).connect()
+
+
+async def test_a_password_that_is_missing_or_no_text_is_not_sent(
+    secure: Stand, vault: Vault
+) -> None:
+    endless = vault.folder / "endless.secret"
+    endless.write_bytes(b"x" * 2000)
+    for file in (vault.folder / "no.secret", endless):
+        with pytest.raises(DriverError, match="secret"):
+            await driver(secure, vault.options(password_file=str(file))).connect()
+
+
+async def test_a_certificate_without_an_application_name_is_refused(
+    secure: Stand, vault: Vault
+) -> None:
+    nameless = keys_without_names(vault.folder)
+    with pytest.raises(DeviceUnavailable, match="names no application URI"):
+        await driver(secure, vault.options(certificate=str(nameless))).connect()
+
+
+def keys_without_names(folder: Path) -> Path:
+    from datetime import UTC, datetime, timedelta  # noqa: PLC0415 - for this certificate only
+
+    from cryptography import x509  # noqa: PLC0415 - for this certificate only
+    from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([]))
+        .issuer_name(x509.Name([]))
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(start)
+        .not_valid_after(start + timedelta(days=9999))
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "nameless.der"
+    path.write_bytes(certificate.public_bytes(serialization.Encoding.DER))
+    return path

@@ -107,6 +107,17 @@ def test_lines_of_libraries_have_the_same_form_and_their_routine_is_quiet() -> N
     assert line["logger"] == "uvicorn.error"
 
 
+def test_the_opc_ua_library_tells_its_errors_but_no_password_and_no_failed_farewell() -> None:
+    stream = io.StringIO()
+    log.configure("debug", "json", stream)
+    client = logging.root.manager.getLogger("asyncua.client.client")
+    client.debug("Sending: UserNameIdentityToken(Password=b'hunter2')")
+    client.warning("Revised values returned differ")
+    client.error("close_session raised during disconnect; continuing teardown")
+    client.error("Connection supervisor iteration crashed")
+    assert [line["event"] for line in lines(stream)] == ["Connection supervisor iteration crashed"]
+
+
 def test_the_console_form_is_for_people() -> None:
     stream = io.StringIO()
     log.configure("info", "console", stream)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from sqlalchemy import Connection, Row, exists, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, exists, insert, or_, select, update
 
 from dispensed.errors import Conflict
 from dispensed.ledger import tables as t
@@ -87,9 +87,16 @@ def put_item(tx: Connection, item: Item, stamp: Stamp) -> None:
     audit(tx, stamp, "item.changed", f"item {item.item_id}", {"was": repr(known)})
 
 
+# Built once: these are asked with every movement.
+_ITEM = select(t.item).where(t.item.c.item_id == bindparam("wanted"))
+_LOT = select(t.lot).where(
+    t.lot.c.item_id == bindparam("wanted_item"), t.lot.c.lot == bindparam("wanted_lot")
+)
+
+
 def find_item(tx: Connection, item_id: str) -> Item | None:
     """Return an item, None when it is not in the catalogue."""
-    row = tx.execute(select(t.item).where(t.item.c.item_id == item_id)).one_or_none()
+    row = tx.execute(_ITEM, {"wanted": item_id}).one_or_none()
     return None if row is None else _item(row)
 
 
@@ -207,7 +214,7 @@ def set_lot_state(tx: Connection, item_id: str, lot: str, state: LotState, stamp
 
 def find_lot(tx: Connection, item_id: str, lot: str) -> Lot | None:
     """Return a lot, None when it is not known."""
-    row = tx.execute(select(t.lot).where(*_lot_is(item_id, lot))).one_or_none()
+    row = tx.execute(_LOT, {"wanted_item": item_id, "wanted_lot": lot}).one_or_none()
     if row is None:
         return None
     return Lot(

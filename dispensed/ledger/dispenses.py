@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import Row, Select, insert, select, update
+from sqlalchemy import Row, Select, bindparam, insert, select, update
 
 from dispensed.errors import Conflict, NotFound
 from dispensed.ledger.engine import Tx
@@ -113,8 +113,8 @@ def create(tx: Tx, new: NewDispense, stamp: Stamp) -> DispenseRow:
 
 def find(tx: Tx, dispense_id: int) -> DispenseRow | None:
     """Return one dispense or None."""
-    rows = _rows(tx, _SELECT.where(dispense.c.id == dispense_id))
-    return rows[0] if rows else None
+    row = tx.execute(_BY_ID, {"wanted": dispense_id}).one_or_none()
+    return None if row is None else _row(row)
 
 
 def get(tx: Tx, dispense_id: int) -> DispenseRow:
@@ -200,6 +200,8 @@ def devices_in_doubt(tx: Tx) -> frozenset[str]:
 _SELECT = select(dispense, item.c.name, item.c.unit).join(
     item, item.c.item_id == dispense.c.item_id
 )
+_BY_ID = _SELECT.where(dispense.c.id == bindparam("wanted"))  # built once: it is asked most often
+_FIELDS = tuple(DispenseRow.__dataclass_fields__)
 
 
 def _write(tx: Tx, dispense_id: int, stamp: Stamp, fields: dict[str, Field]) -> None:
@@ -236,5 +238,5 @@ def _fetch(tx: Tx, query: Select[*tuple[object, ...]]) -> Sequence[Row[*tuple[ob
 
 def _row(row: Row[*tuple[object, ...]]) -> DispenseRow:
     data = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for it
-    fields = {name: data[name] for name in DispenseRow.__dataclass_fields__}
+    fields = {name: data[name] for name in _FIELDS}
     return DispenseRow(**{**fields, "state": DispenseState(fields["state"])})

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import Row, and_, case, func, or_, select
+from sqlalchemy import Row, and_, bindparam, case, func, or_, select
 
 from dispensed.ledger.engine import Tx
 from dispensed.ledger.tables import (
@@ -151,28 +151,31 @@ def holds(tx: Tx, dispense_id: int, *, active: bool = False) -> tuple[HeldRow, .
     )
 
 
+_INTO = movement.c.target == FILL_LOCATION
+_ORIGIN = case((_INTO, movement.c.source), else_=movement.c.target)
+_NET = func.sum(case((_INTO, movement.c.milli), else_=-movement.c.milli))
+_BOOKED = (
+    select(movement.c.lot, _ORIGIN.label("origin"), _NET.label("net"))
+    .where(
+        movement.c.dispense_id == bindparam("wanted"),
+        or_(_INTO, movement.c.source == FILL_LOCATION),
+    )
+    .group_by(movement.c.lot, _ORIGIN)
+)
+_CLAIMED = select(unbooked.c.lot, unbooked.c.location_id, unbooked.c.remaining).where(
+    unbooked.c.dispense_id == bindparam("wanted"), unbooked.c.target == FILL_LOCATION
+)
+
+
 def picked(tx: Tx, dispense_id: int) -> tuple[PickedRow, ...]:
     """Return what lies in the fill tray for a dispense: in less out, by lot and place of origin.
 
     Includes what a machine says it put there and the book could not move yet: a fill must never be
     topped up for it. It cannot be settled before the book holds that stock.
     """
-    into = movement.c.target == FILL_LOCATION
-    origin = case((into, movement.c.source), else_=movement.c.target)
-    net = func.sum(case((into, movement.c.milli), else_=-movement.c.milli))
-    booked = (
-        select(movement.c.lot, origin.label("origin"), net.label("net"))
-        .where(
-            movement.c.dispense_id == dispense_id,
-            or_(into, movement.c.source == FILL_LOCATION),
-        )
-        .group_by(movement.c.lot, origin)
-    )
-    claimed = select(unbooked.c.lot, unbooked.c.location_id, unbooked.c.remaining).where(
-        unbooked.c.dispense_id == dispense_id, unbooked.c.target == FILL_LOCATION
-    )
+    wanted = {"wanted": dispense_id}
     parts: dict[tuple[str, str], int] = {}
-    for lot_number, place, milli in (*tx.execute(booked), *tx.execute(claimed)):
+    for lot_number, place, milli in (*tx.execute(_BOOKED, wanted), *tx.execute(_CLAIMED, wanted)):
         parts[lot_number, place] = parts.get((lot_number, place), 0) + int(milli)
     return tuple(PickedRow(*key, milli) for key, milli in sorted(parts.items()) if milli)
 

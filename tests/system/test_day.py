@@ -25,7 +25,7 @@ from tests.system.shop import TODAY, Shop, open_shop
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
-FILLS = {"sqlite": 300, "postgresql": 100}
+FILLS = {"sqlite": 2000, "postgresql": 200}
 AT_ONCE = 24
 DAY_S = 400
 
@@ -99,7 +99,7 @@ async def open_stock(shop: Shop) -> list[Item]:
 
 
 async def order(shop: Shop, number: int, item: Item, rng: random.Random) -> None:
-    route = rng.choices(("counter", "cabinet", "hand", None), weights=(35, 40, 10, 15))[0]
+    route = rng.choices(("counter", "cabinet", "hand", None), weights=(28, 42, 15, 15))[0]
     pieces = rng.choice(QUANTITIES)
     if route == "cabinet":
         pieces = item.pack_milli // 1000 * rng.choice((1, 1, 2))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from simulators import mtsics, wwks2, zpl
+from simulators import lockboard, mtsics, wwks2, zpl
 from simulators.base import Json, Model, StreamModel
 from simulators.control import owner_of_fault, serve_control
 from simulators.serve import Served, serve_pty, serve_tcp
@@ -42,6 +42,7 @@ class Options:
 
 
 STREAMS: dict[str, Callable[[int], StreamModel]] = {
+    "lockboard": lockboard.make,
     "mtsics": mtsics.make,
     "wwks2": wwks2.make,
     "zpl": zpl.make,

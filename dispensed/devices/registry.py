@@ -168,6 +168,18 @@ def _zpl(spec: DeviceSpec, sink: Sink) -> LabelPrinter:
     return ZplDriver(spec, sink)
 
 
+def _lockboard(spec: DeviceSpec, sink: Sink) -> Drawers:
+    from drivers.lockboard.driver import LockboardDriver  # noqa: PLC0415 - when first needed
+
+    return LockboardDriver(spec, sink)
+
+
+def _lockboard_interpreter() -> Interpreter:
+    from drivers.lockboard.codec import interpret  # noqa: PLC0415 - imported when first needed
+
+    return interpret
+
+
 def _packml_interpreter() -> Interpreter:
     from drivers.packml.codec import interpret  # noqa: PLC0415 - imported when first needed
 
@@ -189,9 +201,10 @@ SCALES: dict[str, Callable[[DeviceSpec, Sink], Scale]] = {"mtsics": _mtsics}
 COUNTERS: dict[str, Callable[[DeviceSpec, Sink], Counter]] = {"packml": _packml}
 CABINETS: dict[str, Callable[[DeviceSpec, Sink], Cabinet]] = {"wwks2": _wwks2}
 PRINTERS: dict[str, Callable[[DeviceSpec, Sink], LabelPrinter]] = {"zpl": _zpl}
-DRAWERS: dict[str, Callable[[DeviceSpec, Sink], Drawers]] = {}
+DRAWERS: dict[str, Callable[[DeviceSpec, Sink], Drawers]] = {"lockboard": _lockboard}
 SCANNERS: dict[str, Callable[[DeviceSpec, Sink], Scanner]] = {}
 INTERPRETERS: dict[str, Callable[[], Interpreter]] = {
+    "lockboard": _lockboard_interpreter,
     "mtsics": lambda: _means_nothing_for_stock,
     "packml": _packml_interpreter,
     "wwks2": _wwks2_interpreter,

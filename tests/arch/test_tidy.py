@@ -231,7 +231,14 @@ def test_a_driver_has_all_its_parts(name: str) -> None:
 
 
 def test_every_driver_can_be_configured_and_is_protected() -> None:
-    tables = (registry.SCALES, registry.COUNTERS, registry.CABINETS, registry.PRINTERS)
+    tables = (
+        registry.SCALES,
+        registry.COUNTERS,
+        registry.CABINETS,
+        registry.PRINTERS,
+        registry.DRAWERS,
+        registry.SCANNERS,
+    )
     assert sorted(name for table in tables for name in table) == DRIVERS
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
     (protected,) = (

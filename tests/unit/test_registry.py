@@ -38,6 +38,14 @@ GOOD = [
     ),
     (Capability.CABINET, Config("wwks2", "tcp://127.0.0.1:6050")),
     (Capability.PRINTER, Config("zpl", "tcp://127.0.0.1:9100")),
+    (
+        Capability.DRAWERS,
+        Config(
+            "lockboard",
+            "tcp://127.0.0.1:5000",
+            options={"dialect": "kr-cu16", "drawers": "0.1-16"},
+        ),
+    ),
 ]
 
 
@@ -58,9 +66,10 @@ def test_every_built_in_protocol_has_one_capability_and_an_interpreter() -> None
         *registry.COUNTERS,
         *registry.CABINETS,
         *registry.PRINTERS,
+        *registry.DRAWERS,
     ]
-    assert sorted(built_in) == ["mtsics", "packml", "wwks2", "zpl"]
-    assert sorted(registry.INTERPRETERS) == ["mtsics", "packml", "wwks2", "zpl"]
+    assert sorted(built_in) == ["lockboard", "mtsics", "packml", "wwks2", "zpl"]
+    assert sorted(registry.INTERPRETERS) == ["lockboard", "mtsics", "packml", "wwks2", "zpl"]
     assert registry.interpreter_of("mtsics")(b"S S 100.00 g") == ()
     assert registry.interpreter_of("zpl")(b"anything") == ()
     assert registry.interpreter_of("wwks2").__module__ == "drivers.wwks2.codec"
@@ -88,7 +97,7 @@ def test_a_bad_address_or_option_is_named(config: Config, text: str) -> None:
 
 def test_an_unknown_protocol_is_refused_with_those_that_are_known() -> None:
     assert registry.check("device1", Config("fax", "tcp://127.0.0.1:1")) == [
-        "protocol 'fax' is not known; known: mtsics, packml, wwks2, zpl"
+        "protocol 'fax' is not known; known: lockboard, mtsics, packml, wwks2, zpl"
     ]
     with pytest.raises(UnknownProtocol):
         registry.capability_of("fax")

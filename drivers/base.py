@@ -424,7 +424,10 @@ class InputAsked:
 
 @dataclass(frozen=True, slots=True)
 class InputDecision:
-    """The answer: allowed with the values to store, or refused with a reason for the display."""
+    """The answer: allowed with the values to store, or refused with a reason for the display.
+
+    `refrigerated` asks for a cooled place.
+    """
 
     allowed: bool
     article: str = ""
@@ -434,6 +437,7 @@ class InputDecision:
     units: int | None = None
     pack_units: int | None = None
     reason: str = ""
+    refrigerated: bool = False
 
 
 InputHandler = Callable[[InputAsked], Awaitable[InputDecision]]

@@ -163,10 +163,15 @@ def output_reported(message: wire.OutputMessage) -> OutputReported:
 
 def task_report(task: wire.Task) -> TaskReport:
     """Return what a task says of an order; raises ProtocolError for an unknown status."""
+    return TaskReport(order_from_wire(task.id), task_state(task), _moved(task.articles))
+
+
+def task_state(task: wire.Task) -> TaskState:
+    """Return the state of a task of any type; raises ProtocolError for an unknown status."""
     state = _TASK_STATES.get(task.status)
     if state is None:
         raise ProtocolError(f"task {task.id!r} with status {task.status[:40]!r}")
-    return TaskReport(order_from_wire(task.id), state, _moved(task.articles))
+    return state
 
 
 def is_output(task: wire.Task) -> bool:

@@ -41,7 +41,8 @@ def asked(article: wire.Article, pack: wire.PackData) -> InputAsked:
 def answered(article: wire.Article, pack: wire.PackData, decision: InputDecision) -> wire.Article:
     """Return the answer for one pack, as an article with that pack."""
     if decision.allowed:
-        handling = wire.Handling.ALLOWED
+        cool = decision.refrigerated
+        handling = wire.Handling.ALLOWED_FOR_FRIDGE if cool else wire.Handling.ALLOWED
         article_id, name = decision.article or article.id, decision.name or article.name
     else:
         handling = _REASONS.get(decision.reason, wire.Handling.REJECTED)

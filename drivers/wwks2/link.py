@@ -14,16 +14,16 @@ from drivers.wwks2.codec import decode, encode
 from drivers.wwks2.stream import DocumentSplitter, Frame
 from drivers.wwks2.writing import kind_of
 
+_LONG = wire.ArticleMasterSetRequest | wire.StockDeliverySetRequest
+"""Messages that are encoded in a thread, so that the loop goes on."""
 REQUESTS_MAX = 64
 """Requests that may wait for their reply at once; one more is refused."""
 
 Reply = wire.Message | DriverError
+Answer = TypeVar("Answer", bound=wire.Hello | wire.Addressed)
 
 
-_Answer = TypeVar("_Answer", bound=wire.Hello | wire.Addressed)
-
-
-def checked(reply: Reply, wanted: type[_Answer]) -> _Answer:
+def checked(reply: Reply, wanted: type[Answer]) -> Answer:
     """Return a reply to a request that moves no stock, or raise what came in its place."""
     if isinstance(reply, wanted):
         return reply
@@ -48,6 +48,7 @@ class Link:
     def __init__(self, transport: Transport, name: str, limit: int) -> None:
         self._transport = transport
         self._name = name
+        self._limit = limit
         self._splitter = DocumentSplitter(limit)
         self._frames: deque[Frame] = deque()
         self._waiting: dict[tuple[str, str], asyncio.Future[Reply]] = {}
@@ -77,8 +78,17 @@ class Link:
         return error
 
     async def send(self, message: wire.Message) -> None:
-        """Send one message whole; raises LinkLost (moved UNKNOWN once a part may be out)."""
-        data = encode(message, _wall())
+        """Send one message whole; raises LinkLost (moved UNKNOWN once a part may be out).
+
+        DeviceRefused names a message that is longer than the limit; nothing was sent then.
+        """
+        if isinstance(message, _LONG):
+            data = await asyncio.to_thread(encode, message, _wall())
+        else:
+            data = encode(message, _wall())
+        if len(data) > self._limit:
+            text = f"{self._name}: a message of {len(data)} bytes, {self._limit} are allowed"
+            raise DeviceRefused(text, reason="too long")
         connection = self._connection
         async with self._writing:
             if connection != self._connection:
@@ -97,7 +107,7 @@ class Link:
         """Wait no longer for the reply to a request."""
         self._waiting.pop((kind_of(request), request.id), None)
 
-    async def ask(self, request: wire.Message, wanted: type[_Answer], timeout_s: float) -> _Answer:
+    async def ask(self, request: wire.Message, wanted: type[Answer], timeout_s: float) -> Answer:
         """Send a request that moves no stock and return its reply, which is to be a `wanted`.
 
         Raises NotProcessed, DeviceTimeout, or LinkLost; `moved` is NO in all of them.

@@ -14,11 +14,14 @@ from drivers.base import (
     TaskReport,
     TaskState,
 )
+from drivers.wwks2.wanted import Output, OutputEnd, PackExit
 
 REMEMBERED_MAX = 256
 """How many orders that ended or are doubtful are remembered, so that none is output again."""
 
-Ending = TaskReport | DriverError
+Wanted = PickOrder | Output
+"""An order as it was asked for; two under one id must be equal."""
+Ending = OutputEnd | DriverError
 
 _STATES = {
     OutputStatus.COMPLETED: TaskState.COMPLETED,
@@ -32,9 +35,11 @@ FINISHED_STATES = frozenset(_STATES.values())
 class OpenOrder:
     """An order that was sent, or is about to be. `ended` holds its end, or why waiting is over."""
 
-    order: PickOrder
+    order: Wanted
     ended: "asyncio.Future[Ending]"
     packs: dict[str, Pack] = field(default_factory=dict)
+    exits: dict[str, PackExit] = field(default_factory=dict)
+    boxes: dict[str, None] = field(default_factory=dict)
     waiters: int = 0
 
 
@@ -44,7 +49,7 @@ class Orders:
     def __init__(self, open_max: int) -> None:
         self._open_max = open_max
         self._open: dict[str, OpenOrder] = {}
-        self._past: OrderedDict[str, tuple[PickOrder, Ending]] = OrderedDict()
+        self._past: OrderedDict[str, tuple[Wanted, Ending]] = OrderedDict()
 
     def open_ids(self) -> tuple[str, ...]:
         """The ids of all orders whose end is not known, in the order they were sent."""
@@ -54,8 +59,8 @@ class Orders:
         """The open order of this id."""
         return self._open.get(order_id)
 
-    def finished(self, order: PickOrder) -> TaskReport | None:
-        """The report of an order that ended, None for a new or an open one.
+    def finished(self, order: Wanted) -> OutputEnd | None:
+        """How an order ended, None for a new or an open one.
 
         Raises the error of an order that became doubtful; refuses another order under a known id.
         """
@@ -69,7 +74,7 @@ class Orders:
             raise ending
         return ending
 
-    def begin(self, order: PickOrder) -> OpenOrder:
+    def begin(self, order: Wanted) -> OpenOrder:
         """Note an order that is about to be sent; refuses one too many."""
         if len(self._open) >= self._open_max:
             raise DeviceRefused(f"{self._open_max} orders are open", reason="busy")
@@ -77,25 +82,38 @@ class Orders:
         self._open[order.order_id] = entry
         return entry
 
-    def report(self, reported: OutputReported) -> None:
+    def report(
+        self,
+        reported: OutputReported,
+        exits: tuple[PackExit, ...] = (),
+        boxes: tuple[str, ...] = (),
+    ) -> None:
         """Note what a machine reports of an order; unknown ones are none of ours."""
         entry = self._open.get(reported.order_id)
         if entry is None:
             return
         entry.packs.update({pack.pack_id: pack for pack in reported.packs})
+        entry.exits.update({each.pack_id: each for each in exits})
+        entry.boxes.update(dict.fromkeys(boxes))
         state = _STATES.get(reported.status)
         if state is not None:
             packs = tuple(entry.packs.values())
-            self.end(TaskReport(reported.order_id, state, packs))
+            report = TaskReport(reported.order_id, state, packs)
+            self.end(report, tuple(entry.exits.values()), tuple(entry.boxes))
 
-    def end(self, report: TaskReport) -> None:
+    def end(
+        self,
+        report: TaskReport,
+        exits: tuple[PackExit, ...] = (),
+        boxes: tuple[str, ...] = (),
+    ) -> None:
         """Note the end of an order and tell whoever waits; a doubtful order may end too."""
-        order_id = report.order_id
+        order_id, ending = report.order_id, OutputEnd(report, exits, boxes)
         entry = self._open.pop(order_id, None)
         if entry is not None:
-            self._close(entry, report)
+            self._close(entry, ending)
         elif order_id in self._past:
-            self._past[order_id] = (self._past[order_id][0], report)
+            self._past[order_id] = (self._past[order_id][0], ending)
 
     def doubt(self, order_id: str, error: DriverError) -> None:
         """Note that the end of an order cannot be known here; whoever waits gets the error."""

@@ -1,16 +1,34 @@
 """What we ask of a machine, as messages. Pure.
 
-Source: WWKS 2 Reference Manual V6.0 §6.1.1, §6.8.1, §6.9.1, §6.10.1. Questions about tasks have two
+Source: WWKS 2 Reference Manual V6.0 §6.1.1, §6.5 to §6.10. Questions about tasks have two
 forms: the manual's, and the one that V6.22 renamed (public facts).
 """
+
+from collections.abc import Sequence
+from dataclasses import replace
 
 from drivers.base import DeviceRefused, PickOrder
 from drivers.wwks2 import messages as wire
 from drivers.wwks2.codec import order_to_wire
-from drivers.wwks2.options import Options
+from drivers.wwks2.markup import SIGNED32
+from drivers.wwks2.options import PRIORITIES, Options
+from drivers.wwks2.wanted import Intake, Output
 
-CAPABILITIES = ("KeepAlive", "Status", "Input", "StockInfo", "Output", "TaskInfo", "TaskCancel")
-"""What we announce. Source: §6.1.1."""
+CAPABILITIES = (
+    "KeepAlive",
+    "Status",
+    "Input",
+    "InitiateInput",
+    "ArticleMaster",
+    "StockDelivery",
+    "StockInfo",
+    "Output",
+    "TaskInfo",
+    "TaskCancel",
+    "Configuration",
+    "StockLocationInfo",
+)
+"""What we announce: all that the manual has. Source: §6.1.1."""
 _DESTINATION_DIGITS = 9
 
 Address = tuple[str, int, int]
@@ -60,6 +78,79 @@ def output(address: Address, order: PickOrder, where: wire.OutputDetails) -> wir
         for line in order.lines
     )
     return wire.OutputRequest(*address, details=where, criteria=criteria)
+
+
+def check_output(wanted: Output) -> None:
+    """Raise DeviceRefused for an order that the manual does not allow. Source: §6.8.1."""
+    about = f"order {wanted.order_id}"
+    for each in wanted.criteria:
+        if (each.quantity > 0) == (each.sub_items > 0) or min(each.quantity, each.sub_items) < 0:
+            text = f"{about}: each line asks for packs or for units, at least one"
+            raise DeviceRefused(text, reason="empty")
+    if wanted.priority and wanted.priority not in PRIORITIES:
+        text = f"{about}: priority {wanted.priority!r} is not one of {', '.join(PRIORITIES)}"
+        raise DeviceRefused(text, reason="priority")
+    for number in (wanted.destination or 0, wanted.point):
+        if number not in SIGNED32:
+            raise DeviceRefused(f"{about}: destination {number} is too large", reason="destination")
+
+
+def output_of(address: Address, wanted: Output, options: Options) -> wire.OutputRequest:
+    """Return a checked output order in full."""
+    where = wire.OutputDetails(
+        wanted.priority or options.priority,
+        options.output_destination if wanted.destination is None else wanted.destination,
+        wanted.point or options.output_point,
+    )
+    return wire.OutputRequest(*address, details=where, criteria=wanted.criteria, box=wanted.box)
+
+
+def initiate_input(address: Address, intake: Intake) -> wire.InitiateInputRequest:
+    """Return the start of an input; raises DeviceRefused for one that the manual does not allow.
+
+    The packs are numbered here. Source: §6.5.1.
+    """
+    if not intake.packs or not all(pack.scan_code for pack in intake.packs):
+        raise DeviceRefused("an input needs packs, each with its scan code", reason="empty")
+    packs = tuple(replace(pack, index=index) for index, pack in enumerate(intake.packs))
+    return wire.InitiateInputRequest(
+        *address,
+        new_delivery=intake.new_delivery,
+        articles=(wire.Article(packs=packs),),
+        details=wire.InputDetails(intake.source, intake.point),
+        set_picking_indicator=intake.set_picking_indicator,
+    )
+
+
+def articles(address: Address, master: Sequence[wire.Article]) -> wire.ArticleMasterSetRequest:
+    """Return the articles that may be stored without asking. Source: §6.6.1."""
+    _check_articles(master)
+    return wire.ArticleMasterSetRequest(*address, tuple(master))
+
+
+def deliveries(address: Address, added: Sequence[wire.Delivery]) -> wire.StockDeliverySetRequest:
+    """Return deliveries that may be stored without asking. Source: §6.6.3."""
+    numbers = [each.number for each in added]
+    if not added or not all(numbers) or len(set(numbers)) != len(numbers):
+        raise DeviceRefused("each delivery needs a number of its own", reason="delivery number")
+    for each in added:
+        if not each.articles:
+            raise DeviceRefused(f"delivery {each.number} has no article", reason="empty")
+        _check_articles(each.articles)
+    return wire.StockDeliverySetRequest(*address, tuple(added))
+
+
+def _check_articles(master: Sequence[wire.Article]) -> None:
+    if not all(each.id for each in master):
+        raise DeviceRefused("each article needs an id", reason="article id")
+    if any(each.packs for each in master):
+        raise DeviceRefused("master data name no packs", reason="packs")
+
+
+def delivery_info(address: Address, number: str) -> wire.TaskInfoRequest:
+    """Return the question about a delivery. Source: §6.9.1."""
+    task = wire.Task(number, "StockDelivery")
+    return wire.TaskInfoRequest(*address, (task,), include_details=True)
 
 
 def task_info(

@@ -23,7 +23,8 @@ from drivers.transport import LinkLost, TcpTransport
 from drivers.wwks2 import messages as wire
 from drivers.wwks2.link import REQUESTS_MAX, Link, checked
 from drivers.wwks2.orders import REMEMBERED_MAX, Orders
-from tests.unit.wwks2_peer import Peer, Stand, a_stand, completed, queued
+from drivers.wwks2.wanted import OutputEnd
+from tests.unit.wwks2_bench import Peer, Stand, a_stand, completed, queued
 
 ORDER = PickOrder("1004", (PickLine("A1", "B1", 1),))
 
@@ -229,7 +230,7 @@ async def test_finished_orders_are_forgotten_oldest_first() -> None:
         orders.report(OutputReported(str(number), OutputStatus.COMPLETED, ()))
 
     assert orders.finished(numbered(0)) is None
-    assert orders.finished(numbered(1)) == TaskReport("1", TaskState.COMPLETED, ())
+    assert orders.finished(numbered(1)) == OutputEnd(TaskReport("1", TaskState.COMPLETED, ()))
     assert orders.open_ids() == ()
 
 
@@ -270,4 +271,4 @@ async def test_an_order_is_open_unless_it_is_known_that_nothing_was_written(
     driver._link._transport = working
 
     assert lost.value.moved is moved
-    assert driver._orders.open_ids() == remembered
+    assert driver._ordering.orders.open_ids() == remembered

@@ -23,7 +23,7 @@ from drivers.base import (
 from drivers.transport import LinkLost
 from drivers.wwks2 import messages as wire
 from drivers.wwks2.codec import encode
-from tests.unit.wwks2_peer import AT, SUBSCRIBER, Stand, a_stand, completed, input_of, queued
+from tests.unit.wwks2_bench import AT, SUBSCRIBER, Stand, a_stand, completed, input_of, queued
 
 ORDER = PickOrder("1004", (PickLine("A1", "B1", 1),))
 
@@ -51,7 +51,20 @@ async def test_the_machine_is_identified_by_its_hello(stand: Stand) -> None:
         "dispensed",
         "0.1",
         "",
-        ("KeepAlive", "Status", "Input", "StockInfo", "Output", "TaskInfo", "TaskCancel"),
+        (
+            "KeepAlive",
+            "Status",
+            "Input",
+            "InitiateInput",
+            "ArticleMaster",
+            "StockDelivery",
+            "StockInfo",
+            "Output",
+            "TaskInfo",
+            "TaskCancel",
+            "Configuration",
+            "StockLocationInfo",
+        ),
     )
     peer.say(wire.HelloResponse(hello.id, SUBSCRIBER))
     assert await connecting == Identity("Maker", "Product", "", "2.0.1")

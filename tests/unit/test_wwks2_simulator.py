@@ -8,7 +8,7 @@ import pytest
 from drivers.wwks2 import messages as wire
 from drivers.wwks2.codec import encode
 from simulators.wwks2 import make
-from tests.unit.wwks2_robot import AT, Robot, ended, left
+from tests.unit.wwks2_bench import AT, Robot, ended, left
 
 # ---------------------------------------------------------------- connections
 

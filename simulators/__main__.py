@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from simulators import lockboard, mtsics, wwks2, zpl
+from simulators import lockboard, modbus, mtsics, wwks2, zpl
 from simulators.base import Json, Model, StreamModel
 from simulators.control import owner_of_fault, serve_control
 from simulators.serve import Served, serve_pty, serve_tcp
@@ -43,6 +43,8 @@ class Options:
 
 STREAMS: dict[str, Callable[[int], StreamModel]] = {
     "lockboard": lockboard.make,
+    "modbus": modbus.make,
+    "modbus-laumas": modbus.make_laumas,
     "mtsics": mtsics.make,
     "wwks2": wwks2.make,
     "zpl": zpl.make,

@@ -150,6 +150,12 @@ def _mtsics(spec: DeviceSpec, sink: Sink) -> Scale:
     return MtsicsDriver(spec, sink)
 
 
+def _modbus(spec: DeviceSpec, sink: Sink) -> Scale:
+    from drivers.modbus.driver import ModbusDriver  # noqa: PLC0415 - imported when first needed
+
+    return ModbusDriver(spec, sink)
+
+
 def _packml(spec: DeviceSpec, sink: Sink) -> Counter:
     from drivers.packml.driver import PackmlDriver  # noqa: PLC0415 - brings asyncua: 0.3 s, 40 MB
 
@@ -197,7 +203,7 @@ def _means_nothing_for_stock(raw: bytes) -> tuple[Fact, ...]:
     return ()
 
 
-SCALES: dict[str, Callable[[DeviceSpec, Sink], Scale]] = {"mtsics": _mtsics}
+SCALES: dict[str, Callable[[DeviceSpec, Sink], Scale]] = {"modbus": _modbus, "mtsics": _mtsics}
 COUNTERS: dict[str, Callable[[DeviceSpec, Sink], Counter]] = {"packml": _packml}
 CABINETS: dict[str, Callable[[DeviceSpec, Sink], Cabinet]] = {"wwks2": _wwks2}
 PRINTERS: dict[str, Callable[[DeviceSpec, Sink], LabelPrinter]] = {"zpl": _zpl}
@@ -205,6 +211,7 @@ DRAWERS: dict[str, Callable[[DeviceSpec, Sink], Drawers]] = {"lockboard": _lockb
 SCANNERS: dict[str, Callable[[DeviceSpec, Sink], Scanner]] = {}
 INTERPRETERS: dict[str, Callable[[], Interpreter]] = {
     "lockboard": _lockboard_interpreter,
+    "modbus": lambda: _means_nothing_for_stock,
     "mtsics": lambda: _means_nothing_for_stock,
     "packml": _packml_interpreter,
     "wwks2": _wwks2_interpreter,

@@ -32,6 +32,8 @@ OPC_UA: dict[str, str | int | float | bool] = {"security": "none", "user": "anon
 GOOD = [
     (Capability.SCALE, Config("mtsics", "serial:/dev/ttyS0?baud=9600&format=8N1")),
     (Capability.SCALE, Config("mtsics", "tcp://127.0.0.1:4305", options={"unit": "g"})),
+    (Capability.SCALE, Config("modbus", "tcp://127.0.0.1:502", options={"map": "wtx120"})),
+    (Capability.SCALE, Config("modbus", "serial:/dev/ttyS0", options={"map": "laumas"})),
     (
         Capability.COUNTER,
         Config("packml", "opc.tcp://127.0.0.1:4840", options=OPC_UA),
@@ -68,8 +70,15 @@ def test_every_built_in_protocol_has_one_capability_and_an_interpreter() -> None
         *registry.PRINTERS,
         *registry.DRAWERS,
     ]
-    assert sorted(built_in) == ["lockboard", "mtsics", "packml", "wwks2", "zpl"]
-    assert sorted(registry.INTERPRETERS) == ["lockboard", "mtsics", "packml", "wwks2", "zpl"]
+    assert sorted(built_in) == ["lockboard", "modbus", "mtsics", "packml", "wwks2", "zpl"]
+    assert sorted(registry.INTERPRETERS) == [
+        "lockboard",
+        "modbus",
+        "mtsics",
+        "packml",
+        "wwks2",
+        "zpl",
+    ]
     assert registry.interpreter_of("mtsics")(b"S S 100.00 g") == ()
     assert registry.interpreter_of("zpl")(b"anything") == ()
     assert registry.interpreter_of("wwks2").__module__ == "drivers.wwks2.codec"

@@ -12,10 +12,10 @@ from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.status_codes import StatusCodes
 
 from drivers.base import ProtocolError
+from drivers.opcua_binary import PIECE_UNIT_ID
 from drivers.packml.binary import (
     COUNT_ENCODING_ID,
     DESCRIPTOR_ENCODING_ID,
-    PIECE_UNIT_ID,
     CountElement,
     Descriptor,
     decode_descriptor,

@@ -19,7 +19,8 @@ from drivers.base import (
     ProtocolError,
     RawMessage,
 )
-from drivers.packml.binary import PIECE_UNIT_ID, TEXT_MAX, CountElement, Descriptor
+from drivers.opcua_binary import PIECE_UNIT_ID, TEXT_MAX
+from drivers.packml.binary import CountElement, Descriptor
 
 PACKML_URI = "http://opcfoundation.org/UA/PackML/"
 DI_URI = "http://opcfoundation.org/UA/DI/"

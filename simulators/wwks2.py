@@ -5,11 +5,10 @@ answers only to who asked. Like the machines, it outputs an order again when it 
 id 1 for manual outputs and stock messages, and closes a connection that does not say hello.
 """
 
-import itertools
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from drivers.base import ProtocolError
 from drivers.wwks2 import messages as wire
@@ -18,46 +17,42 @@ from drivers.wwks2.stream import DocumentSplitter
 from drivers.wwks2.writing import kind_of
 from simulators.base import FaultPlan, Json, Outgoing
 from simulators.wwks2_data import (
+    FAULTS,
+    SETTINGS,
     articles_of,
+    belt_pack,
+    configuration_of,
     day,
     pack_data,
     pack_of,
     parse_list,
     parse_object,
+    result_of,
+    switched,
     text,
     whole,
 )
+from simulators.wwks2_inputs import Belt
 from simulators.wwks2_store import Job, Robot, StoredPack
 
 ROBOT_ID = 999
 STARTED_AT = datetime(2026, 11, 21, 10, 0, 0, tzinfo=UTC)
 """What its clock shows when the model is made; simulated seconds are added."""
-FAULTS = (
-    "jam",  # half of the packs of the next order come out: Incomplete
-    "not_ready",  # NotReady, outputs are rejected
-    "door_open",  # NotReady, outputs are rejected and a running one stands still
-    "cut_output",  # all packs of the next order come out, then every connection drops: no message
-    "lost_message",  # the OutputMessage of the next order is never sent
-    "damaged_message",  # the OutputMessage of the next order has an expiry date that is none
-    "box_released",  # the next order reports its first packs with BoxReleased
-    "reject",  # the next OutputRequest is rejected
-    "too_many",  # the next request is not processed: TooManyRequests
-    "forgetful",  # no order is known when asked for
-)
-SETTINGS = (
-    "stock",  # JSON: [{"article", "batch", "expiry", "packs", "units"}, ...] is put into slots
-    "input",  # JSON: {"scan_code", "batch", "expiry", "units", "typed_batch", "typed_expiry"}
-    "manual_output",  # JSON: {"article", "packs", "batch"}
-    "update",  # JSON: {"pack", "batch", "expiry"}: the robot corrects the data of a pack
-    "vanish",  # article: a pack is gone without a word
-    "output_s",  # simulated seconds for one order
-    "hello_s",  # simulated seconds until a silent connection is closed
-    "input_s",  # simulated seconds that it waits for an InputResponse
-    "dialect",  # classic: TaskInfo, TaskCancel; modern: OutputInfo, TaskCancelOutput; none
-)
+MAIN_STORE = wire.StockLocation("1", "Main store")
 CLASSIC = ("TaskInfo", "TaskCancel")
 MODERN = ("OutputInfo", "TaskCancelOutput")
-_BASE = ("KeepAlive", "Status", "Input", "StockInfo", "Output")
+_BASE = (
+    "KeepAlive",
+    "Status",
+    "Input",
+    "InitiateInput",
+    "ArticleMaster",
+    "StockDelivery",
+    "StockInfo",
+    "Output",
+    "Configuration",
+    "StockLocationInfo",
+)
 _DIALECTS = {"classic": CLASSIC, "modern": MODERN, "none": ()}
 HEARD_MAX = 10_000
 LEFT_MAX = 100_000
@@ -67,18 +62,8 @@ LEFT_MAX = 100_000
 class _Client:
     splitter: DocumentSplitter = field(default_factory=DocumentSplitter)
     subscriber: int = 0
+    tenant: str = ""
     silent_s: float = 0.0
-
-
-@dataclass(slots=True)
-class _Input:
-    """A pack on the belt; `typed_*` is what a person at the robot enters when asked."""
-
-    id: str
-    pack: wire.PackData
-    typed_batch: str = ""
-    typed_expiry: date | None = None
-    waited_s: float = 0.0
 
 
 class RobotModel:
@@ -90,10 +75,10 @@ class RobotModel:
         self._clients: dict[int, _Client] = {}
         self._out: list[Outgoing] = []
         self._now_s = 0.0
-        self._numbers = itertools.count(9001)
-        self._inputs: dict[str, _Input] = {}
+        self.belt = Belt(ROBOT_ID, self.robot, self._faults, self._broadcast)
+        self.belt.today = STARTED_AT.date()
+        self._locations: tuple[wire.StockLocation, ...] = (MAIN_STORE,)
         self._hello_s = 5.0
-        self._input_s = 30.0
         self._dialect = "classic"
         self.heard: deque[wire.Message] = deque(maxlen=HEARD_MAX)
         """What clients said, in order: for tests."""
@@ -122,6 +107,9 @@ class RobotModel:
             "update": self._update,
             "vanish": self.robot.vanish,
             "dialect": self._speak,
+            "locations": self._divide,
+            "autonomous": self._store_alone,
+            "boxes": self._fill_boxes,
         }
         if name in seconds:
             self._set_seconds(name, float(value))
@@ -139,7 +127,7 @@ class RobotModel:
             case "hello_s":
                 self._hello_s = seconds
             case _:
-                self._input_s = seconds
+                self.belt.patience_s = seconds
 
     def _speak(self, dialect: str) -> None:
         if dialect not in _DIALECTS:
@@ -157,7 +145,7 @@ class RobotModel:
             "packs": len(self.robot.packs),
             "stock": stock,
             "orders": self.robot.waiting,
-            "inputs": len(self._inputs),
+            "inputs": self.belt.waiting,
             "left": len(self.left),
             "clients": sum(client.subscriber > 0 for client in self._clients.values()),
             "faults": self._faults.state(),
@@ -165,26 +153,27 @@ class RobotModel:
 
     def _load(self, value: str) -> None:
         packs = [(pack_of(item), whole(item, "packs", 1)) for item in parse_list(value)]
+        for item in parse_list(value):
+            self.robot.learn(text(item, "article"), whole(item, "full_units", 0))
         for pack, number in packs:
             for _ in range(number):
                 self.robot.store(pack)
 
     def _put_on_belt(self, value: str) -> None:
         item = parse_object(value)
-        pack = wire.PackData(
-            scan_code=text(item, "scan_code"),
-            batch=text(item, "batch"),
-            expiry=day(item, "expiry"),
-            sub_items=whole(item, "units", 0),
-            delivery=text(item, "delivery"),
-            serial=text(item, "serial"),
-            external_id=text(item, "external_id"),
+        self.belt.put(belt_pack(item), text(item, "typed_batch"), day(item, "typed_expiry"))
+
+    def _divide(self, value: str) -> None:
+        self._locations = tuple(
+            wire.StockLocation(text(item, "id"), text(item, "description"))
+            for item in parse_list(value)
         )
-        waiting = _Input(
-            str(next(self._numbers)), pack, text(item, "typed_batch"), day(item, "typed_expiry")
-        )
-        self._inputs[waiting.id] = waiting
-        self._ask_for_input(waiting)
+
+    def _store_alone(self, value: str) -> None:
+        self.belt.autonomous = switched("autonomous", value)
+
+    def _fill_boxes(self, value: str) -> None:
+        self.robot.fills_boxes = switched("boxes", value)
 
     def _output_manually(self, value: str) -> None:
         item = parse_object(value)
@@ -193,7 +182,7 @@ class RobotModel:
             batch=text(item, "batch"),
             quantity=whole(item, "packs", 1),
         )
-        details = wire.OutputDetails("Highest", 1)
+        details = wire.OutputDetails("Normal", 1)
         self.robot.order(Job(MANUAL_OUTPUT_ID, (criteria,), details, manual=True))
         self.robot.step(0.0)
 
@@ -242,10 +231,8 @@ class RobotModel:
             client.silent_s += 0.0 if client.subscriber else dt
             if client.silent_s > self._hello_s:
                 self._hang_up(session)
-        for waiting in list(self._inputs.values()):
-            waiting.waited_s += dt
-            if waiting.waited_s > self._input_s:
-                self._finish_input(waiting, wire.Article(), "Aborted", "no answer")
+        self.belt.today = self._clock().date()
+        self.belt.step(dt)
         self.robot.step(dt)
 
     def outgoing(self) -> list[Outgoing]:
@@ -258,8 +245,10 @@ class RobotModel:
         self._out.append(Outgoing(session, b"", close=True))
 
     def _send(self, session: int, message: wire.Message) -> None:
-        at = STARTED_AT + timedelta(seconds=int(self._now_s))
-        self._out.append(Outgoing(session, encode(message, at)))
+        self._out.append(Outgoing(session, encode(message, self._clock())))
+
+    def _clock(self) -> datetime:
+        return STARTED_AT + timedelta(seconds=int(self._now_s))
 
     def _broadcast(self, make: Callable[[int], wire.Message]) -> None:
         for session, client in self._clients.items():
@@ -277,23 +266,27 @@ class RobotModel:
     def _answer(self, session: int, client: _Client, message: wire.Message, raw: bytes) -> None:
         if isinstance(message, wire.HelloRequest):
             client.subscriber = message.subscriber.id
+            client.tenant = message.subscriber.tenant
             self._send(session, wire.HelloResponse(message.id, self._introduction()))
             return
         if isinstance(message, wire.Hello) or not client.subscriber:
             return
         if isinstance(message, wire.InputResponse):
-            self._take_input_response(message)
+            self.belt.answer(message)
             return
         if not kind_of(message).endswith("Request"):
             return
         if self._faults.take("too_many"):
             self._unprocessed(session, message.id, "TooManyRequests", "busy", raw)
             return
-        answer = self._answer_to(message)
+        before = len(self._out)
+        answer = self._answer_to(message, client.tenant)
+        caused, self._out = self._out[before:], self._out[:before]
         if answer is None:
             self._unprocessed(session, message.id, "NotSupported", kind_of(message), raw)
         else:
             self._send(session, answer)
+        self._out += caused  # what the request sets off comes after its answer
 
     def _introduction(self) -> wire.Subscriber:
         return wire.Subscriber(
@@ -305,7 +298,7 @@ class RobotModel:
             capabilities=(*_BASE, *_DIALECTS[self._dialect]),
         )
 
-    def _answer_to(self, message: wire.Addressed) -> wire.Message | None:
+    def _answer_to(self, message: wire.Addressed, tenant: str) -> wire.Message | None:
         """Return the answer to a request, None when it is not supported."""
         back = (message.id, ROBOT_ID, message.source)
         match message:
@@ -318,22 +311,54 @@ class RobotModel:
             case wire.OutputRequest():
                 return self._queue(back, message)
             case wire.TaskMessage():
-                return self._about_tasks(back, message)
+                return self._about_tasks(back, message, tenant)
+            case _:
+                return self._about_the_rest(back, message, tenant)
+
+    def _about_the_rest(
+        self, back: tuple[str, int, int], message: wire.Addressed, tenant: str
+    ) -> wire.Message | None:
+        match message:
+            case wire.InitiateInputRequest():
+                return self._start_input(back, message)
+            case wire.ArticleMasterSetRequest():
+                text = self.belt.set_articles(tenant, message.articles)
+                return wire.ArticleMasterSetResponse(*back, *result_of(text))
+            case wire.StockDeliverySetRequest():
+                text = self.belt.add_deliveries(tenant, message.deliveries)
+                return wire.StockDeliverySetResponse(*back, *result_of(text))
+            case wire.StockLocationInfoRequest():
+                return wire.StockLocationInfoResponse(*back, self._locations)
+            case wire.ConfigurationGetRequest():
+                values = {"dialect": self._dialect, "output_s": f"{self.robot.output_s:g}"}
+                return wire.ConfigurationGetResponse(*back, configuration_of(values))
             case _:
                 return None
 
+    def _start_input(
+        self, back: tuple[str, int, int], request: wire.InitiateInputRequest
+    ) -> wire.InitiateInputResponse:
+        details = self.belt.start(request, ready=self._ready())
+        return wire.InitiateInputResponse(
+            *back,
+            new_delivery=request.new_delivery,
+            articles=request.articles,
+            details=details or replace(request.details, status="Rejected"),
+            set_picking_indicator=request.set_picking_indicator,
+        )
+
     def _about_tasks(
-        self, back: tuple[str, int, int], message: wire.TaskMessage
+        self, back: tuple[str, int, int], message: wire.TaskMessage, tenant: str
     ) -> wire.Message | None:
         """Answer in the dialect that this robot speaks."""
         if kind_of(message).removesuffix("Request") not in _DIALECTS[self._dialect]:
             return None
         match message:
             case wire.TaskInfoRequest():
-                infos = (self._info(each, message.include_details) for each in message.tasks)
+                infos = (self._info(each, message, tenant) for each in message.tasks)
                 return wire.TaskInfoResponse(*back, tuple(infos))
             case wire.OutputInfoRequest():
-                infos = (self._info(each, message.include_details) for each in message.tasks)
+                infos = (self._info(each, message, tenant) for each in message.tasks)
                 return wire.OutputInfoResponse(*back, tuple(infos))
             case wire.TaskCancelRequest():
                 return wire.TaskCancelResponse(*back, self._cancelled(message))
@@ -372,22 +397,38 @@ class RobotModel:
         accepted = (
             self._ready()
             and not self._faults.take("reject")
-            and not any(each.sub_items for each in request.criteria)
-            and self.robot.order(Job(request.id, request.criteria, request.details))
+            and all(self.robot.can_count(each) for each in request.criteria)
+            and self.robot.order(
+                Job(request.id, request.criteria, request.details, box=request.box)
+            )
         )
         details = replace(request.details, status="Queued" if accepted else "Rejected")
         return wire.OutputResponse(*back, details, request.criteria, request.box)
 
-    def _info(self, task: wire.Task, include: bool) -> wire.Task:  # noqa: FBT001 - a wire flag
+    def _info(
+        self,
+        task: wire.Task,
+        request: wire.TaskInfoRequest | wire.OutputInfoRequest,
+        tenant: str,
+    ) -> wire.Task:
+        if task.type == "StockDelivery":
+            return self.belt.delivery(tenant, task, details=request.include_details)
         job = None if self._faults.active("forgetful") else self.robot.find(task.id)
         if job is None or task.type not in {"", "Output"}:
             return wire.Task(task.id, task.type, "Unknown")
-        articles = articles_of(job.left, job.details) if include else ()
-        return wire.Task(task.id, task.type, job.status, articles)
+        if not request.include_details:
+            return wire.Task(task.id, task.type, job.status)
+        return wire.Task(task.id, task.type, job.status, articles_of(job), tuple(job.boxes))
 
     def _cancelled(self, request: wire.TaskMessage) -> tuple[wire.Task, ...]:
+        """Only outputs can be cancelled (§6.10.1)."""
         return tuple(
-            wire.Task(task.id, task.type, self.robot.cancel(task.id)) for task in request.tasks
+            wire.Task(
+                task.id,
+                task.type,
+                self.robot.cancel(task.id) if task.type in {"", "Output"} else "CancelError",
+            )
+            for task in request.tasks
         )
 
     # ------------------------------------------------------------ what the machine does
@@ -408,10 +449,10 @@ class RobotModel:
         self._tell_output(job, job.status)
 
     def _tell_output(self, job: Job, status: str) -> None:
-        articles = articles_of(job.left, job.details)
+        articles, boxes = articles_of(job), tuple(job.boxes)
         details = replace(job.details, status=status)
         self._broadcast(
-            lambda to: wire.OutputMessage(job.order_id, ROBOT_ID, to, details, articles)
+            lambda to: wire.OutputMessage(job.order_id, ROBOT_ID, to, details, articles, boxes)
         )
         if not job.manual and status != "BoxReleased" and self._faults.take("damaged_message"):
             self._out = [
@@ -427,65 +468,6 @@ class RobotModel:
             id=pack.article, quantity=self.robot.count(pack.article), packs=(data,)
         )
         self._broadcast(lambda to: wire.StockInfoMessage("1", ROBOT_ID, to, (article,)))
-
-    # ------------------------------------------------------------ inputs
-
-    def _ask_for_input(self, waiting: _Input) -> None:
-        waiting.waited_s = 0.0
-        article = wire.Article(packs=(waiting.pack,))
-        self._broadcast(
-            lambda to: wire.InputRequest(
-                waiting.id, ROBOT_ID, to, bool(waiting.pack.delivery), (article,)
-            )
-        )
-
-    def _take_input_response(self, response: wire.InputResponse) -> None:
-        waiting = self._inputs.get(response.id)
-        if waiting is None or not response.articles or not response.articles[0].packs:
-            return
-        article = response.articles[0]
-        answer = article.packs[0]
-        match answer.handling:
-            case wire.Handling.ALLOWED | wire.Handling.ALLOWED_FOR_FRIDGE:
-                self._finish_input(waiting, article, "Completed", "stored")
-            case wire.Handling.NO_EXPIRY_DATE if waiting.typed_expiry is not None:
-                waiting.pack = replace(waiting.pack, expiry=waiting.typed_expiry)
-                waiting.typed_expiry = None
-                self._ask_for_input(waiting)
-            case wire.Handling.NO_BATCH_NUMBER if waiting.typed_batch:
-                waiting.pack = replace(waiting.pack, batch=waiting.typed_batch)
-                waiting.typed_batch = ""
-                self._ask_for_input(waiting)
-            case _:
-                self._finish_input(waiting, wire.Article(), "Aborted", answer.handling_text)
-
-    def _finish_input(
-        self, waiting: _Input, article: wire.Article, handling: str, text: str
-    ) -> None:
-        """Store what the answer says, not what was asked: what it leaves out is blank."""
-        del self._inputs[waiting.id]
-        pack = wire.PackData(scan_code=waiting.pack.scan_code)
-        if handling == wire.Handling.COMPLETED:
-            answer = article.packs[0]
-            stored = self.robot.store(
-                StoredPack(
-                    0,
-                    article.id,
-                    answer.batch,
-                    answer.expiry,
-                    answer.sub_items,
-                    scan_code=waiting.pack.scan_code,
-                    serial=answer.serial,
-                    external_id=answer.external_id,
-                )
-            )
-            pack = pack_data(stored)
-        outcome = replace(article, packs=(replace(pack, handling=handling, handling_text=text),))
-        self._broadcast(
-            lambda to: wire.InputMessage(
-                waiting.id, ROBOT_ID, to, bool(waiting.pack.delivery), (outcome,)
-            )
-        )
 
 
 def make(seed: int) -> RobotModel:

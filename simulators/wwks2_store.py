@@ -35,6 +35,11 @@ class StoredPack:
     scan_code: str = ""
     serial: str = ""
     external_id: str = ""
+    delivery: str = ""
+    stock_in: date | None = None
+    in_fridge: bool = False
+    stock_location: str = ""
+    machine_location: str = ""
 
     def matches(self, criteria: wire.Criteria) -> bool:
         """Whether an output or stock filter covers this pack."""
@@ -43,6 +48,8 @@ class StoredPack:
             and criteria.batch in {"", self.batch}
             and criteria.serial in {"", self.serial}
             and criteria.external_id in {"", self.external_id}
+            and criteria.stock_location in {"", self.stock_location}
+            and criteria.machine_location in {"", self.machine_location}
             and criteria.pack_id in {0, self.id}
             and (
                 criteria.minimum_expiry is None
@@ -53,15 +60,23 @@ class StoredPack:
 
 @dataclass(slots=True)
 class Job:
-    """One output. `status` is that of a WWKS2 task; `left` are the packs that are out."""
+    """One output. `status` is that of a WWKS2 task; `left` are the packs that are out.
+
+    An order without criteria puts out nothing but the box it names, or the next one.
+    """
 
     order_id: str
     criteria: tuple[wire.Criteria, ...]
     details: wire.OutputDetails
     manual: bool = False
+    box: str = ""
     status: str = "Queued"
     plan: list[StoredPack] = field(default_factory=list)
     left: list[StoredPack] = field(default_factory=list)
+    to_label: set[int] = field(default_factory=set)
+    labels: dict[int, str] = field(default_factory=dict)
+    strayed: set[int] = field(default_factory=set)
+    boxes: list[str] = field(default_factory=list)
     asked: int = 0
     elapsed_s: float = 0.0
     duration_s: float = 0.0
@@ -90,8 +105,12 @@ class Robot:
         self._queue: list[Job] = []
         self._running: Job | None = None
         self._history: OrderedDict[str, Job] = OrderedDict()
+        self._full_units: dict[str, int] = {}
+        self._next_box = 1
         self.packs: dict[int, StoredPack] = {}
         self.output_s = 25.0
+        self.fills_boxes = False
+        """Whether an automatic box filler stands behind the output."""
 
     # ------------------------------------------------------------ stock
 
@@ -103,6 +122,15 @@ class Robot:
         stored = replace(pack, id=number, slot=slot)
         self.packs[number] = stored
         return stored
+
+    def learn(self, article: str, units: int) -> None:
+        """Note how many units a full pack of an article holds; 0 says nothing."""
+        if units:
+            self._full_units[article] = units
+
+    def units_of(self, pack: StoredPack) -> int:
+        """How many units a pack holds, 0 when it is full and nobody said."""
+        return pack.units or self._full_units.get(pack.article, 0)
 
     def change(self, pack_id: int, *, batch: str | None, expiry: date | None) -> StoredPack:
         """Correct the data of a pack, as the robot's own reading of the print does."""
@@ -180,13 +208,55 @@ class Robot:
         job.status = "InProcess"
         taken: set[int] = set()
         for criteria in job.criteria:
-            found = self._candidates(criteria, taken)[: criteria.quantity]
-            job.asked += criteria.quantity
+            found, asked = self._choose(criteria, taken)
+            job.asked += asked
             job.plan += found
             taken |= {pack.id for pack in found}
+            if criteria.labels:
+                job.to_label |= {pack.id for pack in found}
         job.duration_s = self.output_s if job.plan else min(EMPTY_S, self.output_s)
         job.jams = self._faults.take("jam")
+        if job.box or self.fills_boxes or not job.criteria:
+            job.boxes.append(job.box or self._new_box())
         return job
+
+    def _new_box(self) -> str:
+        number = str(self._next_box)
+        self._next_box += 1
+        return number
+
+    def _choose(self, criteria: wire.Criteria, taken: set[int]) -> tuple[list[StoredPack], int]:
+        """Return the packs for one filter, and how many would be needed for all of it."""
+        found = self._candidates(criteria, taken)
+        if criteria.single_batch:
+            found = self._of_one_batch(found, criteria)
+        if not criteria.sub_items:
+            return found[: criteria.quantity], criteria.quantity
+        units, chosen = 0, []
+        for pack in found:
+            if units >= criteria.sub_items:
+                break
+            units += self.units_of(pack)
+            chosen.append(pack)
+        return chosen, len(chosen) + (units < criteria.sub_items)
+
+    def _of_one_batch(self, found: list[StoredPack], criteria: wire.Criteria) -> list[StoredPack]:
+        """Return the packs of the first batch that suffices, else of the one that has most."""
+        batches: dict[str, list[StoredPack]] = {}
+        for pack in found:
+            batches.setdefault(pack.batch, []).append(pack)
+        wanted = criteria.sub_items or criteria.quantity
+
+        def worth(packs: list[StoredPack]) -> int:
+            return sum(map(self.units_of, packs)) if criteria.sub_items else len(packs)
+
+        enough = [packs for packs in batches.values() if worth(packs) >= wanted]
+        return enough[0] if enough else max(batches.values(), key=worth, default=[])
+
+    def can_count(self, criteria: wire.Criteria) -> bool:
+        """Whether units can be output: those of every pack in question are known."""
+        packs = self._candidates(criteria, set())
+        return not criteria.sub_items or all(self.units_of(pack) for pack in packs)
 
     def _candidates(self, criteria: wire.Criteria, taken: set[int]) -> list[StoredPack]:
         """Matching packs, the earliest expiring first."""
@@ -207,6 +277,11 @@ class Robot:
                 last -= 1
                 continue
             job.left.append(pack)
+            if pack.id in job.to_label:
+                failed = self._faults.take("label_error")
+                job.labels[pack.id] = "LabelError" if failed else "Labelled"
+            if self._faults.take("wrong_exit"):
+                job.strayed.add(pack.id)
             self._on_left(job, pack)
         if len(job.left) == last and job.elapsed_s >= job.duration_s:
             complete = len(job.left) == job.asked and not job.jams
@@ -232,5 +307,7 @@ class Robot:
 
 
 def _rank(job: Job) -> int:
+    if job.manual:  # somebody stands there and waits
+        return -1
     priority = job.details.priority
     return PRIORITIES.index(priority if priority in PRIORITIES else "Normal")

@@ -14,6 +14,8 @@ from drivers.base import ProtocolError
 from drivers.wwks2 import messages as wire
 from drivers.wwks2.codec import decode, encode, interpret, unreadable
 from drivers.wwks2.stream import GARBAGE_MAX_BYTES, DocumentSplitter, Frame
+from drivers.wwks2.writing import kind_of
+from tests.unit.wwks2_manual import MANUAL, faults_of
 
 T = TypeVar("T")
 AT = datetime(2026, 11, 21, 10, 0, 0, tzinfo=UTC)
@@ -175,6 +177,15 @@ messages = st.one_of(
 @settings(deadline=None, max_examples=100)
 def test_every_message_comes_back_as_it_was_sent(message: wire.Message) -> None:
     assert decode(encode(message, AT)) == message
+
+
+@given(messages)
+@settings(deadline=None, max_examples=100)
+def test_no_mandatory_attribute_of_the_manual_is_left_out(message: wire.Message) -> None:
+    raw = encode(message, AT)
+
+    if kind_of(message) in MANUAL:
+        assert [fault for fault in faults_of(raw) if re.search(r" without \w+$", fault)] == []
 
 
 @given(st.binary(max_size=300))

@@ -68,7 +68,7 @@ def test_what_is_no_message_is_answered_with_a_syntax_error_that_quotes_it() -> 
 
 def test_a_request_that_it_does_not_know_is_answered_as_not_supported() -> None:
     robot = Robot()
-    robot.say(wire.UnknownMessage("8", 100, 999, "ConfigurationGetRequest"))
+    robot.say(wire.UnknownMessage("8", 100, 999, "ArticleInfoRequest"))
     robot.say(wire.UnknownMessage("9", 100, 999, "StrangeMessage"))
 
     (answer,) = robot.said(wire.UnprocessedMessage)

@@ -231,6 +231,10 @@ class DrawerBook:
         while len(self._requests) > REQUESTS_MAX:
             self._requests.popitem(last=False)
 
+    def asked(self, request_id: str) -> bool:
+        """Whether a request was begun, so that its drawer may have been unlocked."""
+        return request_id in self._requests
+
     def proven(self, request_id: str) -> bool:
         """Whether the drawer of a request was seen open because of it, or was open already."""
         request = self._requests.get(request_id)

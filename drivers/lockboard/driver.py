@@ -175,16 +175,13 @@ class LockboardDriver:
         before the command with moved NO; DeviceTimeout with moved UNKNOWN without a proof.
         """
         deadline = asyncio.get_running_loop().time() + timeout_s
-        said = ""
-        async with self._turn(deadline):
-            if not self._book.check(drawer, request_id):
-                said = await self._unlock(drawer, request_id, deadline)
-            elif self._book.proven(request_id):
-                return await self._look(drawer, deadline)
         try:
+            said = await self._begin(drawer, request_id, deadline)
             state = await self._proof(drawer, request_id, deadline, said)
+        except DeviceRefused:
+            raise
         except DriverError as error:
-            error.moved = Moved.UNKNOWN
+            error.moved = Moved.UNKNOWN if self._book.asked(request_id) else Moved.NO
             raise
         try:
             await self._deliver()
@@ -193,31 +190,32 @@ class LockboardDriver:
             raise
         return state
 
+    async def _begin(self, drawer: str, request_id: str, deadline: float) -> str:
+        """Do a request that is new; look at the drawer of one that is not."""
+        async with self._turn(deadline):
+            if not self._book.check(drawer, request_id):
+                return await self._unlock(drawer, request_id, deadline)
+            if self._book.proven(request_id):
+                await self._look(drawer, deadline)
+        return ""
+
     async def _unlock(self, drawer: str, request_id: str, deadline: float) -> str:
         """Fire the lock of a drawer that is not open; returns what the board says of it."""
         loop = asyncio.get_running_loop()
-        try:
-            state = await self._look(drawer, deadline)
-            if state.is_open:
-                self._book.needless(drawer, request_id, loop.time())
-                return ""
-            if state.is_open is None:
-                text = f"{self._name}: the board says that the lock of {drawer} cools down"
-                raise DeviceRefused(text, reason="cooling")
-            self._book.check_rest(drawer, loop.time())
-            await self._bus.settle()
-            if loop.time() >= deadline:
-                raise DeviceTimeout(f"{self._name}: no time left to open drawer {drawer}")
-        except DriverError as error:
-            error.moved = Moved.NO  # only questions were sent
-            raise
+        state = await self._look(drawer, deadline)
+        if state.is_open:
+            self._book.needless(drawer, request_id, loop.time())
+            return ""
+        if state.is_open is None:
+            text = f"{self._name}: the board says that the lock of {drawer} cools down"
+            raise DeviceRefused(text, reason="cooling")
+        self._book.check_rest(drawer, loop.time())
+        await self._bus.settle()
+        if loop.time() >= deadline:
+            raise DeviceTimeout(f"{self._name}: no time left to open drawer {drawer}")
         place = self._options.places[drawer]
         self._book.sending(drawer, request_id, loop.time())
-        try:
-            return await self._bus.fire(OpenRequest(place.board, place.lock))
-        except LinkLost as lost:
-            lost.moved = Moved.UNKNOWN
-            raise
+        return await self._bus.fire(OpenRequest(place.board, place.lock))
 
     async def _proof(self, drawer: str, request_id: str, deadline: float, said: str) -> DrawerState:
         """Look at the hook until it proves that a request opened its drawer."""

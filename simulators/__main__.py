@@ -14,7 +14,21 @@ from pathlib import Path
 
 import click
 
-from simulators import lockboard, modbus, mtsics, wwks2, zpl
+from simulators import (
+    and_,
+    ipp,
+    lockboard,
+    modbus,
+    mtsics,
+    nci,
+    ohaus,
+    pdf,
+    sbi,
+    scanner,
+    toledo8217,
+    wwks2,
+    zpl,
+)
 from simulators.base import Json, Model, StreamModel
 from simulators.control import owner_of_fault, serve_control
 from simulators.serve import Served, serve_pty, serve_tcp
@@ -42,10 +56,17 @@ class Options:
 
 
 STREAMS: dict[str, Callable[[int], StreamModel]] = {
+    "and": and_.make,
+    "ipp": ipp.make,
     "lockboard": lockboard.make,
     "modbus": modbus.make,
     "modbus-laumas": modbus.make_laumas,
     "mtsics": mtsics.make,
+    "nci": nci.make,
+    "ohaus": ohaus.make,
+    "sbi": sbi.make,
+    "scanner": scanner.make,
+    "toledo8217": toledo8217.make,
     "wwks2": wwks2.make,
     "zpl": zpl.make,
 }
@@ -59,7 +80,12 @@ def _packml(options: Options) -> tuple[Model, _Serve]:
     return model, lambda wire: packml.serve(model, wire, options.opcua or _DEFAULT_OPCUA)
 
 
-ENDPOINTS: dict[str, Callable[[Options], tuple[Model, _Serve]]] = {"packml": _packml}
+def _pdf(options: Options) -> tuple[Model, _Serve]:
+    model = pdf.make(options.seed)
+    return model, lambda wire: pdf.serve(model, wire)
+
+
+ENDPOINTS: dict[str, Callable[[Options], tuple[Model, _Serve]]] = {"pdf": _pdf, "packml": _packml}
 """Machines that bring their own server."""
 
 

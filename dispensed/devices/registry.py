@@ -156,6 +156,36 @@ def _modbus(spec: DeviceSpec, sink: Sink) -> Scale:
     return ModbusDriver(spec, sink)
 
 
+def _and(spec: DeviceSpec, sink: Sink) -> Scale:
+    from drivers.and_.driver import AndDriver  # noqa: PLC0415 - imported when first needed
+
+    return AndDriver(spec, sink)
+
+
+def _nci(spec: DeviceSpec, sink: Sink) -> Scale:
+    from drivers.nci.driver import NciDriver  # noqa: PLC0415 - imported when first needed
+
+    return NciDriver(spec, sink)
+
+
+def _ohaus(spec: DeviceSpec, sink: Sink) -> Scale:
+    from drivers.ohaus.driver import OhausDriver  # noqa: PLC0415 - imported when first needed
+
+    return OhausDriver(spec, sink)
+
+
+def _sbi(spec: DeviceSpec, sink: Sink) -> Scale:
+    from drivers.sbi.driver import SbiDriver  # noqa: PLC0415 - imported when first needed
+
+    return SbiDriver(spec, sink)
+
+
+def _toledo8217(spec: DeviceSpec, sink: Sink) -> Scale:
+    from drivers.toledo8217.driver import Toledo8217Driver  # noqa: PLC0415 - imported when first needed
+
+    return Toledo8217Driver(spec, sink)
+
+
 def _packml(spec: DeviceSpec, sink: Sink) -> Counter:
     from drivers.packml.driver import PackmlDriver  # noqa: PLC0415 - brings asyncua: 0.3 s, 40 MB
 
@@ -186,6 +216,30 @@ def _lockboard_interpreter() -> Interpreter:
     return interpret
 
 
+def _ipp(spec: DeviceSpec, sink: Sink) -> LabelPrinter:
+    from drivers.ipp.driver import IppDriver  # noqa: PLC0415 - brings httpx and reportlab
+
+    return IppDriver(spec, sink)
+
+
+def _pdf(spec: DeviceSpec, sink: Sink) -> LabelPrinter:
+    from drivers.pdf.driver import PdfDriver  # noqa: PLC0415 - brings reportlab
+
+    return PdfDriver(spec, sink)
+
+
+def _scanner(spec: DeviceSpec, sink: Sink) -> Scanner:
+    from drivers.scanner.driver import ScannerDriver  # noqa: PLC0415 - imported when first needed
+
+    return ScannerDriver(spec, sink)
+
+
+def _scanner_interpreter() -> Interpreter:
+    from drivers.scanner.codec import interpret  # noqa: PLC0415 - imported when first needed
+
+    return interpret
+
+
 def _packml_interpreter() -> Interpreter:
     from drivers.packml.codec import interpret  # noqa: PLC0415 - imported when first needed
 
@@ -203,17 +257,37 @@ def _means_nothing_for_stock(raw: bytes) -> tuple[Fact, ...]:
     return ()
 
 
-SCALES: dict[str, Callable[[DeviceSpec, Sink], Scale]] = {"modbus": _modbus, "mtsics": _mtsics}
+SCALES: dict[str, Callable[[DeviceSpec, Sink], Scale]] = {
+    "and": _and,
+    "modbus": _modbus,
+    "mtsics": _mtsics,
+    "nci": _nci,
+    "ohaus": _ohaus,
+    "sbi": _sbi,
+    "toledo8217": _toledo8217,
+}
 COUNTERS: dict[str, Callable[[DeviceSpec, Sink], Counter]] = {"packml": _packml}
 CABINETS: dict[str, Callable[[DeviceSpec, Sink], Cabinet]] = {"wwks2": _wwks2}
-PRINTERS: dict[str, Callable[[DeviceSpec, Sink], LabelPrinter]] = {"zpl": _zpl}
+PRINTERS: dict[str, Callable[[DeviceSpec, Sink], LabelPrinter]] = {
+    "ipp": _ipp,
+    "pdf": _pdf,
+    "zpl": _zpl,
+}
 DRAWERS: dict[str, Callable[[DeviceSpec, Sink], Drawers]] = {"lockboard": _lockboard}
-SCANNERS: dict[str, Callable[[DeviceSpec, Sink], Scanner]] = {}
+SCANNERS: dict[str, Callable[[DeviceSpec, Sink], Scanner]] = {"scanner": _scanner}
 INTERPRETERS: dict[str, Callable[[], Interpreter]] = {
+    "ipp": lambda: _means_nothing_for_stock,
+    "pdf": lambda: _means_nothing_for_stock,
+    "scanner": _scanner_interpreter,
+    "and": lambda: _means_nothing_for_stock,
     "lockboard": _lockboard_interpreter,
     "modbus": lambda: _means_nothing_for_stock,
     "mtsics": lambda: _means_nothing_for_stock,
+    "nci": lambda: _means_nothing_for_stock,
+    "ohaus": lambda: _means_nothing_for_stock,
     "packml": _packml_interpreter,
+    "sbi": lambda: _means_nothing_for_stock,
+    "toledo8217": lambda: _means_nothing_for_stock,
     "wwks2": _wwks2_interpreter,
     "zpl": lambda: _means_nothing_for_stock,
 }

@@ -7,10 +7,9 @@ fate is unknown is never sent again by this driver: the same `request_id` only l
 
 import asyncio
 import contextlib
-import math
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import NoReturn
 
 from drivers.base import (
@@ -29,6 +28,7 @@ from drivers.base import (
     ProtocolError,
     Sink,
 )
+from drivers.choices import Given, Rules, read
 from drivers.labels import LabelError, LabelSize
 from drivers.transport import transport_for
 from drivers.zpl.codec import CANCEL_ALL, HostStatus, fault_words, printer_status
@@ -79,29 +79,9 @@ class Options:
         return LabelSize(self.width_dots, self.height_dots, self.dots_per_mm)
 
 
-def parse_options(options: Mapping[str, str | int | float | bool]) -> Options:
+def parse_options(options: Given) -> Options:
     """Return the options checked; raises ValueError naming every bad key."""
-    known = {field.name: field.type for field in fields(Options)}
-    wrong: list[str] = []
-    for key, value in options.items():
-        kind = known.get(key)
-        if kind is None:
-            wrong.append(f"{key} is not one of {', '.join(known)}")
-        elif kind is bool:
-            if not isinstance(value, bool):
-                wrong.append(f"{key} must be true or false, not {value!r}")
-        elif (
-            isinstance(value, (bool, str))
-            or (kind is int and not isinstance(value, int))
-            or not math.isfinite(value)
-            or not _RANGES[key][0] <= value <= _RANGES[key][1]
-        ):
-            low, high = _RANGES[key]
-            number = "a whole number" if kind is int else "a number"
-            wrong.append(f"{key} must be {number} from {low} to {high}, not {value!r}")
-    if wrong:
-        raise ValueError("; ".join(wrong))
-    return Options(**dict(options))  # type: ignore[arg-type]  # each value was checked above
+    return read(Options, options, Rules(_RANGES))
 
 
 @dataclass(slots=True)

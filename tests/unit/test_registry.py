@@ -29,7 +29,27 @@ async def nowhere(message: RawMessage) -> None:
 
 
 OPC_UA: dict[str, str | int | float | bool] = {"security": "none", "user": "anonymous"}
+BUILT_IN = [
+    "and",
+    "lockboard",
+    "modbus",
+    "mtsics",
+    "nci",
+    "ohaus",
+    "packml",
+    "sbi",
+    "toledo8217",
+    "wwks2",
+    "zpl",
+]
+"""Every protocol that comes with the package."""
+CAPACITY: dict[str, str | int | float | bool] = {"plausible_max": "15.000"}
+LINE_SCALES = ["and", "nci", "ohaus", "sbi", "toledo8217"]
 GOOD = [
+    *(
+        (Capability.SCALE, Config(name, "serial:/dev/ttyS0?format=7E1", options=CAPACITY))
+        for name in LINE_SCALES
+    ),
     (Capability.SCALE, Config("mtsics", "serial:/dev/ttyS0?baud=9600&format=8N1")),
     (Capability.SCALE, Config("mtsics", "tcp://127.0.0.1:4305", options={"unit": "g"})),
     (Capability.SCALE, Config("modbus", "tcp://127.0.0.1:502", options={"map": "wtx120"})),
@@ -40,6 +60,10 @@ GOOD = [
     ),
     (Capability.CABINET, Config("wwks2", "tcp://127.0.0.1:6050")),
     (Capability.PRINTER, Config("zpl", "tcp://127.0.0.1:9100")),
+    (Capability.PRINTER, Config("ipp", "ipp://127.0.0.1/ipp/print")),
+    (Capability.PRINTER, Config("pdf", "file:///var/lib/dispensed/labels")),
+    (Capability.SCANNER, Config("scanner", "serial:/dev/ttyACM0?format=7E1")),
+    (Capability.SCANNER, Config("scanner", "wedge:/run/dispensed/scanner.fifo")),
     (
         Capability.DRAWERS,
         Config(
@@ -59,7 +83,8 @@ def test_every_built_in_driver_is_built_and_touches_nothing(
     assert registry.capability_of(config.protocol) is capability
     spec = DeviceSpec("device1", config.address, config.options)
     driver = registry.build(config.protocol, spec, nowhere)
-    assert type(driver).__module__ == f"drivers.{config.protocol}.driver"
+    folder = {"and": "and_"}.get(config.protocol, config.protocol)
+    assert type(driver).__module__ == f"drivers.{folder}.driver"
 
 
 def test_every_built_in_protocol_has_one_capability_and_an_interpreter() -> None:
@@ -68,19 +93,16 @@ def test_every_built_in_protocol_has_one_capability_and_an_interpreter() -> None
         *registry.COUNTERS,
         *registry.CABINETS,
         *registry.PRINTERS,
+        *registry.SCANNERS,
         *registry.DRAWERS,
     ]
-    assert sorted(built_in) == ["lockboard", "modbus", "mtsics", "packml", "wwks2", "zpl"]
-    assert sorted(registry.INTERPRETERS) == [
-        "lockboard",
-        "modbus",
-        "mtsics",
-        "packml",
-        "wwks2",
-        "zpl",
-    ]
+    assert sorted(built_in) == BUILT_IN
+    assert sorted(registry.INTERPRETERS) == BUILT_IN
     assert registry.interpreter_of("mtsics")(b"S S 100.00 g") == ()
     assert registry.interpreter_of("zpl")(b"anything") == ()
+    assert registry.interpreter_of("ipp")(b"anything") == ()
+    assert registry.interpreter_of("pdf")(b"anything") == ()
+    assert registry.interpreter_of("scanner").__module__ == "drivers.scanner.codec"
     assert registry.interpreter_of("wwks2").__module__ == "drivers.wwks2.codec"
     assert registry.interpreter_of("packml").__module__ == "drivers.packml.codec"
 
@@ -97,6 +119,15 @@ def test_every_built_in_protocol_has_one_capability_and_an_interpreter() -> None
             "poll_ms",
         ),
         (Config("zpl", "tcp://127.0.0.1:1", options={"dots": "many"}), "dots"),
+        (Config("ipp", "tcp://127.0.0.1:1"), "ipp://HOST"),
+        (Config("ipp", "ipp://user:word@127.0.0.1"), "ipp://HOST"),
+        (Config("ipp", "ipp://127.0.0.1", options={"media": "a b"}), "media"),
+        (Config("ipp", "ipp://127.0.0.1", options={"font": "/no/such.ttf"}), "/no/such.ttf"),
+        (Config("pdf", "file://host/labels"), "file:///absolute/folder"),
+        (Config("pdf", "file:///labels?x=1"), "without ? # %"),
+        (Config("scanner", "wedge:fifo"), "wedge:/path"),
+        (Config("scanner", "tcp://127.0.0.1:1", options={"aim": "no"}), "aim"),
+        (Config("scanner", "tcp://127.0.0.1:1", options={"prefix": "\r"}), "prefix"),
     ],
 )
 def test_a_bad_address_or_option_is_named(config: Config, text: str) -> None:
@@ -106,7 +137,7 @@ def test_a_bad_address_or_option_is_named(config: Config, text: str) -> None:
 
 def test_an_unknown_protocol_is_refused_with_those_that_are_known() -> None:
     assert registry.check("device1", Config("fax", "tcp://127.0.0.1:1")) == [
-        "protocol 'fax' is not known; known: lockboard, mtsics, packml, wwks2, zpl"
+        f"protocol 'fax' is not known; known: {', '.join(BUILT_IN)}"
     ]
     with pytest.raises(UnknownProtocol):
         registry.capability_of("fax")

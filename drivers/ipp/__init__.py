@@ -1,0 +1,1 @@
+"""Label printers that speak the Internet Printing Protocol."""

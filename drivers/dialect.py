@@ -56,13 +56,21 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class Tare:
+    """The tare weight that the scale holds."""
+
+    value: Decimal
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
 class Told:
     """A text about the scale itself, or the result of its self test."""
 
     text: str
 
 
-Said = Shown | Status | Done | Refused | Told
+Said = Shown | Status | Done | Refused | Tare | Told
 
 
 # ---------------------------------------------------------------- what a host says
@@ -74,6 +82,7 @@ class Expect(StrEnum):
     WEIGHT = "weight"
     """A weight, or a status that says why there is none."""
     STATUS = "status"
+    TARE = "tare"
     TEXT = "text"
     SILENCE = "silence"
     """Nothing; an acknowledgement or a refusal may come where the scale is set to send them."""
@@ -194,6 +203,10 @@ class Dialect:
     """Sets the tare weight; raises ProtocolError for one that cannot be written."""
     clear: Command | None = None
     """Clears the tare."""
+    tare_memory: Command | None = None
+    """Asks for the tare weight. A dialect that can clear a tare has this or shows net and gross."""
+    decode_text: Callable[[bytes], Said] | None = None
+    """Reads the answer to a question in `about`, where that is not one of the known frames."""
     about: dict[str, Command] = field(default_factory=dict)
     """Questions for `model`, `serial` and `firmware`."""
     recover: Command | None = None

@@ -8,7 +8,7 @@ the scale is still there, and delivers what nobody asked for. Weights stay `Deci
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Generic, TypeVar
@@ -303,6 +303,22 @@ def seconds_option(options: Given, key: str, default: float) -> float:
     if isinstance(value, (bool, str)) or not 0 < value <= SECONDS_MAX:
         raise ValueError(f"option {key!r}: seconds above 0 were expected, not {value!r}")
     return float(value)
+
+
+def flag_option(options: Given, key: str, *, default: bool) -> bool:
+    """Return true or false; raises ValueError naming the key."""
+    value = options.get(key, default)
+    if not isinstance(value, bool):
+        raise ValueError(f"option {key!r}: true or false was expected, not {value!r}")  # noqa: TRY004
+    return value
+
+
+def number_option(options: Given, key: str, default: int, allowed: Collection[int]) -> int:
+    """Return one of the whole numbers that are allowed; raises ValueError naming the key."""
+    value = options.get(key, default)
+    if type(value) is not int or value not in allowed:
+        raise ValueError(f"option {key!r}: one of {list(allowed)} was expected, not {value!r}")
+    return value
 
 
 def reads_option(options: Given, key: str) -> int:

@@ -31,13 +31,16 @@ async def nowhere(message: RawMessage) -> None:
 OPC_UA: dict[str, str | int | float | bool] = {"security": "none", "user": "anonymous"}
 BUILT_IN = [
     "and",
+    "ipp",
     "lockboard",
     "modbus",
     "mtsics",
     "nci",
     "ohaus",
     "packml",
+    "pdf",
     "sbi",
+    "scanner",
     "toledo8217",
     "wwks2",
     "zpl",

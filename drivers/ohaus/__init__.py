@@ -1,0 +1,1 @@
+"""Scales that speak the Ohaus command set."""

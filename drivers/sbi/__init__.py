@@ -1,0 +1,1 @@
+"""Balances that speak the Sartorius balance interface (SBI)."""

@@ -1,8 +1,8 @@
 """Byte transports: serial lines and TCP connections behind one small protocol.
 
-The only user of pyserial. A transport is opened and closed many times in its life; `read` returns
-at least one byte or raises. Deadlines belong to the caller (`asyncio.timeout`), except for opening
-and writing. Nothing here starts a task.
+The only user of pyserial, and the only place that knows addresses (`transport_for`). A transport is
+opened and closed many times in its life; `read` returns at least one byte or raises. Deadlines
+belong to the caller (`asyncio.timeout`), except for opening and writing. Nothing starts a task.
 """
 
 import asyncio
@@ -10,111 +10,27 @@ import contextlib
 import os
 import socket
 import termios
-from collections.abc import Callable
-from typing import Protocol
-from urllib.parse import parse_qs, urlsplit
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import serial
 
-from drivers.base import DeviceUnavailable, Moved
+from drivers.base import DeviceUnavailable
+from drivers.comport import Settings
+from drivers.gateway import Rfc2217Transport
+from drivers.recording import RecordingTransport, ReplayTransport
+from drivers.stream import FORMATS, Inbox, LinkLost, Transport, unsent
+
+__all__ = ["LinkLost", "SerialTransport", "TcpTransport", "Transport", "transport_for"]
 
 OPEN_TIMEOUT_S = 5.0
 WRITE_TIMEOUT_S = 5.0
 CLOSE_TIMEOUT_S = 1.0
 READ_MAX = 65536
 """Bytes held for the reader. TCP stops reading beyond it; a serial line loses its oldest bytes."""
+BAUD_MAX = 4_000_000
 _UNACKED_MAX_MS = 15_000
-_FORMATS = {
-    f"{bits}{parity}{stop}": (bits, parity, stop)
-    for bits in (7, 8)
-    for parity in ("N", "E", "O")
-    for stop in (1, 2)
-}
-
-
-class LinkLost(DeviceUnavailable):
-    """The link closed or failed; whatever was being awaited did not arrive."""
-
-
-class Transport(Protocol):
-    """A byte stream to one device."""
-
-    @property
-    def parity(self) -> bool:
-        """Whether the line carries a parity bit (agreement rules depend on it)."""
-        ...
-
-    async def open(self) -> None:
-        """Open the link; raises DeviceUnavailable with the reason."""
-        ...
-
-    async def read(self) -> bytes:
-        """Return what has arrived, at least one byte; raises LinkLost when the link ends."""
-        ...
-
-    async def write(self, data: bytes) -> None:
-        """Send all of `data`; raises LinkLost (moved UNKNOWN: part of it may have gone out)."""
-        ...
-
-    def discard(self) -> bytes:
-        """Drop and return whatever was received and not yet read (stale bytes before a command)."""
-        ...
-
-    async def close(self) -> None:
-        """Close the link; safe to call twice. A pending `read` raises LinkLost."""
-        ...
-
-
-class _Inbox:
-    """What has arrived, and why nothing more will."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._buffer = bytearray()
-        self._changed = asyncio.Event()
-        self._failure: str | None = "not open"
-
-    def __len__(self) -> int:
-        return len(self._buffer)
-
-    def start(self) -> None:
-        self._buffer.clear()
-        self._changed.clear()
-        self._failure = None
-
-    def put(self, data: bytes) -> None:
-        self._buffer += data
-        self._changed.set()
-
-    def drop_oldest(self, keep: int) -> None:
-        del self._buffer[: max(0, len(self._buffer) - keep)]
-
-    def fail(self, reason: str) -> None:
-        """Give the reason why the stream ended; the first one stands."""
-        self._failure = self._failure or reason
-        self._changed.set()
-
-    def check(self) -> None:
-        if self._failure is not None:
-            raise LinkLost(f"{self._name}: {self._failure}")
-
-    async def get(self) -> bytes:
-        while not self._buffer:
-            self.check()
-            self._changed.clear()
-            await self._changed.wait()
-        return self.take()
-
-    def take(self) -> bytes:
-        data = bytes(self._buffer)
-        self._buffer.clear()
-        return data
-
-
-def _unsent(name: str, reason: str) -> LinkLost:
-    lost = LinkLost(f"{name}: {reason}")
-    lost.moved = Moved.UNKNOWN
-    return lost
 
 
 # ---------------------------------------------------------------- TCP
@@ -123,7 +39,7 @@ def _unsent(name: str, reason: str) -> LinkLost:
 class _Stream(asyncio.Protocol):
     """One connection's events; reading pauses while the inbox is full."""
 
-    def __init__(self, inbox: _Inbox) -> None:
+    def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
         self._transport: asyncio.Transport | None = None
         self._paused = False
@@ -160,22 +76,28 @@ class _Stream(asyncio.Protocol):
 
 
 class TcpTransport:
-    """A TCP connection with keep-alive and no delay."""
+    """A TCP connection with keep-alive and no delay.
+
+    With 7 data bits the eighth is masked: a gateway set to 8 bits in front of a device that sends 7
+    and parity hands the parity bit on. Whether such a gateway checks parity cannot be known, so
+    `parity` is never claimed.
+    """
 
     parity = False
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, bits: int = 8) -> None:
         self._host = host
         self._port = port
         self._name = f"tcp {host}:{port}"
-        self._inbox = _Inbox(self._name)
+        self._bits = bits
+        self._inbox = Inbox(self._name)
         self._stream: _Stream | None = None
         self._transport: asyncio.Transport | None = None
 
     async def open(self) -> None:
         """Connect within OPEN_TIMEOUT_S."""
         await self.close()
-        inbox = _Inbox(self._name)
+        inbox = Inbox(self._name, self._bits)
         inbox.start()
         try:
             async with asyncio.timeout(OPEN_TIMEOUT_S):
@@ -207,9 +129,9 @@ class TcpTransport:
                 await stream.writable.wait()
         except TimeoutError as error:
             transport.abort()
-            raise _unsent(self._name, "write timed out") from error
+            raise unsent(self._name, "write timed out") from error
         if stream.ended.is_set():
-            raise _unsent(self._name, "closed while writing")
+            raise unsent(self._name, "closed while writing")
 
     def discard(self) -> bytes:
         """Drop and return what has arrived and was not read."""
@@ -262,9 +184,9 @@ class SerialTransport:
         self._path = path
         self._name = f"serial {path}"
         self._baud = baud
-        self._bits, self._parity, self._stop = _FORMATS[line_format]
+        self._bits, self._parity, self._stop = FORMATS[line_format]
         self._port: serial.Serial | None = None
-        self._inbox = _Inbox(self._name)
+        self._inbox = Inbox(self._name)
         self._writable = asyncio.Event()
 
     @property
@@ -286,7 +208,7 @@ class SerialTransport:
         except asyncio.CancelledError:
             opening.add_done_callback(_close_late)
             raise
-        self._inbox = _Inbox(self._name)
+        self._inbox = Inbox(self._name, self._bits)
         self._inbox.start()
         self._port = port
         asyncio.get_running_loop().add_reader(port.fileno(), self._on_readable)
@@ -322,8 +244,6 @@ class SerialTransport:
         if not data:
             self._hung_up(port, "the line hung up")
             return
-        if self._bits == 7:  # noqa: PLR2004 - data bits of the line format
-            data = bytes(byte & 0x7F for byte in data)
         self._inbox.put(data)
         self._inbox.drop_oldest(READ_MAX)
 
@@ -350,11 +270,11 @@ class SerialTransport:
         except TimeoutError as error:
             with contextlib.suppress(termios.error):
                 termios.tcflush(fd, termios.TCOFLUSH)
-            raise _unsent(self._name, "write timed out") from error
+            raise unsent(self._name, "write timed out") from error
         except (OSError, LinkLost) as error:
-            raise _unsent(self._name, str(error)) from error
+            raise unsent(self._name, str(error)) from error
 
-    async def _write_some(self, inbox: _Inbox, fd: int, data: memoryview) -> int:
+    async def _write_some(self, inbox: Inbox, fd: int, data: memoryview) -> int:
         """Write what fits now, after waiting for room where there is none."""
         loop = asyncio.get_running_loop()
         while True:
@@ -395,37 +315,81 @@ def _close_late(opening: "asyncio.Future[serial.Serial]") -> None:
 # ---------------------------------------------------------------- addresses
 
 
-def _tcp(url: str) -> Transport:
-    parts = urlsplit(url)
-    try:
-        port = parts.port
-    except ValueError as error:
-        raise ValueError(f"address {url!r}: {error}") from error
-    if parts.hostname is None or port is None:
-        raise ValueError(f"address {url!r}: tcp://HOST:PORT expected")
-    return TcpTransport(parts.hostname, port)
+_Query = Mapping[str, str]
 
 
-def _serial(url: str) -> Transport:
-    parts = urlsplit(url)
-    query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
-    unknown = sorted(set(query) - {"baud", "format"})
-    if not parts.path or unknown:
-        raise ValueError(
-            f"address {url!r}: serial:/dev/NAME?baud=9600&format=8N1 expected, unknown {unknown}"
-        )
-    baud, line_format = query.get("baud", "9600"), query.get("format", "8N1")
-    if not baud.isdecimal() or line_format not in _FORMATS:
-        raise ValueError(f"address {url!r}: baud {baud!r} or format {line_format!r} is not known")
-    return SerialTransport(parts.path, int(baud), line_format)
+def _host(parts: SplitResult) -> tuple[str, int]:
+    if parts.hostname is None or parts.port is None:
+        raise ValueError("//HOST:PORT expected")
+    return parts.hostname, parts.port
 
 
-_OPENERS: dict[str, Callable[[str], Transport]] = {"tcp": _tcp, "serial": _serial}
+def _format(query: _Query) -> str:
+    line_format = query.get("format", "8N1")
+    if line_format not in FORMATS:
+        raise ValueError(f"format {line_format!r} is not known")
+    return line_format
+
+
+def _baud(query: _Query) -> int:
+    baud = query.get("baud", "9600")
+    if not (baud.isascii() and baud.isdecimal() and 0 < int(baud) <= BAUD_MAX):
+        raise ValueError(f"baud {baud!r} is not known")
+    return int(baud)
+
+
+def _tcp(parts: SplitResult, query: _Query) -> Transport:
+    return TcpTransport(*_host(parts), FORMATS[_format(query)][0])
+
+
+def _serial(parts: SplitResult, query: _Query) -> Transport:
+    if not parts.path:
+        raise ValueError("serial:/dev/NAME expected")
+    return SerialTransport(parts.path, _baud(query), _format(query))
+
+
+def _rfc2217(parts: SplitResult, query: _Query) -> Transport:
+    host, port = _host(parts)
+    settings = Settings(_baud(query), *FORMATS[_format(query)])
+    return Rfc2217Transport(TcpTransport(host, port), f"rfc2217 {host}:{port}", settings)
+
+
+def _replay(parts: SplitResult, query: _Query) -> Transport:
+    if not parts.path:
+        raise ValueError("replay:/PATH expected")
+    return ReplayTransport(Path(unquote(parts.path)), parity=FORMATS[_format(query)][1] != "N")
+
+
+_OPENERS: dict[str, tuple[Callable[[SplitResult, _Query], Transport], frozenset[str]]] = {
+    "tcp": (_tcp, frozenset({"format"})),
+    "serial": (_serial, frozenset({"baud", "format"})),
+    "rfc2217": (_rfc2217, frozenset({"baud", "format"})),
+    "replay": (_replay, frozenset({"format"})),
+}
+"""Schemes of an address: what makes the transport, and what may follow `?`."""
 
 
 def transport_for(url: str) -> Transport:
-    """Return the transport for a URL; raises ValueError naming what is wrong. Opens nothing."""
-    opener = _OPENERS.get(urlsplit(url).scheme)
-    if opener is None:
-        raise ValueError(f"address {url!r}: scheme must be one of {sorted(_OPENERS)}")
-    return opener(url)
+    """Return the transport for a URL; raises ValueError naming what is wrong. Opens nothing.
+
+    `serial:/dev/NAME?baud=9600&format=8N1`, `rfc2217://HOST:PORT?baud=9600&format=8N1`,
+    `tcp://HOST:PORT?format=7E1`, `replay:/PATH?format=7E1`; each but the last may have
+    `record=/PATH`, which writes its traffic to that file.
+    """
+    try:
+        parts = urlsplit(url)
+        known = _OPENERS.get(parts.scheme)
+        if known is None:
+            raise ValueError(f"scheme must be one of {sorted(_OPENERS)}")  # noqa: TRY301
+        opener, keys = known
+        query = dict(
+            parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+        )
+        record = query.pop("record", "") if parts.scheme != "replay" else ""
+        unknown = sorted(set(query) - keys)
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is not one of {sorted(keys | {'record'})}")  # noqa: TRY301
+        line = opener(parts, query)
+    except ValueError as error:
+        raise ValueError(f"address {url!r}: {error}") from error
+    return RecordingTransport(line, Path(record)) if record else line

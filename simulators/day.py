@@ -126,9 +126,15 @@ async def prescribe(day: Day, every_s: float) -> None:
         await asyncio.sleep(every_s * day.rng.uniform(0.5, 1.5))
 
 
+USUAL_MOST = 120
+"""Nobody is prescribed more pieces than this at once, so larger packs are counted from."""
+ROBOT_SHARE = 0.4
+
+
 async def order(day: Day, product: Product, *, route: str | None, packs: int = 0) -> str:
     """Hand in one prescription; returns its reference."""
-    by_robot = packs or (1 if day.rng.random() < 0.4 and route is None else 0)  # noqa: PLR2004
+    whole = route is None and product.pack <= USUAL_MOST and day.rng.random() < ROBOT_SHARE
+    by_robot = packs or (1 if whole else 0)
     pieces = product.pack * by_robot if by_robot else day.rng.choice((10, 14, 20, 28, 30, 60))
     reference = f"RX-{next(day.numbers):05d}"
     body: Row = {
@@ -341,7 +347,7 @@ async def _paper(day: Day) -> None:
 
 async def _recall(day: Day) -> None:
     day.incidents.add("recall")
-    product = day.products[5]
+    product = next(each for each in day.products[5:] if each.pack <= USUAL_MOST)
     await day.desk.post(
         "/recalls",
         {

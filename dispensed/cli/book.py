@@ -190,8 +190,9 @@ def verify(ctx: click.Context, *, as_json: bool) -> None:
     if as_json:
         write_json({**dataclasses.asdict(report), "ok": report.ok})
     else:
+        verdict = "clean" if report.ok else "NOT CLEAN"
         click.echo(
-            f"{report.movements} movements, {report.balances} balances, {report.reservations} holds"
+            f"{verdict}: {report.movements} movements, {report.balances} balances, {report.reservations} holds"
             f" and {report.anchors} anchors compared; head {report.head_id} {report.head_hash}"
         )
     if not report.ok:

@@ -7,6 +7,7 @@ from pathlib import Path
 from dispensed.clock import SystemClock
 from dispensed.devices.fleet import Fleet
 from dispensed.devices.supervisor import LinkState
+from dispensed.errors import InvariantBroken
 from dispensed.ledger.engine import Store
 from dispensed.services.changes import Changes
 from dispensed.services.site import Site
@@ -39,6 +40,6 @@ def _no_link(state: LinkState) -> None:
 
 def _no_sink(device: str) -> Sink:
     async def drop(message: RawMessage) -> None:
-        raise NotImplementedError(f"{device} is not configured: {message.key}")
+        raise InvariantBroken(f"{device} is not configured: {message.key}")
 
     return drop

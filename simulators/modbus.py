@@ -65,11 +65,13 @@ class ModbusScaleModel:
         *,
         registers: RegisterMap,
         framing: Framing | None = None,
+        unit_id: int | None = None,
         capacity_g: str = "320",
         readability_g: str = "0.001",
     ) -> None:
         self._map = registers
         self._framing = framing or registers.framing
+        self._unit_id = registers.unit_id if unit_id is None else unit_id
         self._pan = Pan(seed, capacity=capacity_g, readability=readability_g)
         underload = registers.status.underload is not None
         self._faults = FaultPlan((*_FAULTS, *(("underload",) if underload else ())))
@@ -150,7 +152,7 @@ class ModbusScaleModel:
         """Answer the requests completed by `data`."""
         self._quiet_s = 0.0
         for envelope, pdu in self._hosts[session].feed(data):
-            if self._framing is Framing.RTU and envelope.unit != self._map.unit_id:
+            if self._framing is Framing.RTU and envelope.unit != self._unit_id:
                 continue
             self._send(session, envelope, self._reply(pdu))
 

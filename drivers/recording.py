@@ -7,18 +7,18 @@ was told, so it must be kept as safely as the device's data: only its owner can 
 """
 
 import asyncio
+import io
 import json
 import os
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TextIO
 
 from drivers.base import DeviceUnavailable, Moved
 from drivers.stream import LinkLost, Transport
 
 RECORD_MAX = 8 << 20
-"""Characters of one recording; a longer one becomes NAME.1, in place of the one before."""
+"""Bytes of one recording; a longer one becomes NAME.1, in place of the one before."""
 REPLAY_MAX = 4 * RECORD_MAX
 """Bytes of a file that is replayed."""
 
@@ -35,14 +35,14 @@ class Event(StrEnum):
 
 
 class Recorder:
-    """Writes events to a file, of which at most two times RECORD_MAX characters are kept.
+    """Writes events to a file, of which at most two times RECORD_MAX bytes are kept.
 
     A disk that takes no more ends the recording and nothing else: `failure` says why.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file: TextIO | None = None
+        self._file: io.FileIO | None = None
         self._size = 0
         self._started: float | None = None
         self.failure = ""
@@ -50,9 +50,8 @@ class Recorder:
     def start(self) -> None:
         """Open the file for appending; raises OSError."""
         if self._file is None:
-            self._file = os.fdopen(
-                os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "w"
-            )
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+            self._file = io.FileIO(os.open(self._path, flags, 0o600), "ab")
             self._size = self._file.tell()
 
     def note(self, event: Event, data: bytes = b"", *, why: str = "") -> None:
@@ -67,10 +66,9 @@ class Recorder:
             entry["why"] = why
         elif event in (Event.IN, Event.OUT, Event.DISCARD):
             entry["hex"] = data.hex()
-        line = json.dumps(entry) + "\n"
+        line = json.dumps(entry).encode() + b"\n"
         try:
             self._file.write(line)
-            self._file.flush()
             self._size += len(line)
             if self._size >= RECORD_MAX:
                 self._rotate()
@@ -82,10 +80,7 @@ class Recorder:
         """Close the file; safe to call twice."""
         file, self._file = self._file, None
         if file is not None:
-            try:
-                file.close()
-            except OSError as error:  # what was not written yet cannot be
-                self.failure = str(error)
+            file.close()
 
     def _rotate(self) -> None:
         self.stop()

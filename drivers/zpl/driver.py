@@ -30,13 +30,12 @@ from drivers.base import (
 )
 from drivers.choices import Given, Rules, read
 from drivers.labels import LabelError, LabelSize
+from drivers.printing import JOBS_MAX, JobView, PrintQueue, check_repeat, reprint_message
 from drivers.transport import transport_for
 from drivers.zpl.codec import CANCEL_ALL, HostStatus, fault_words, printer_status
 from drivers.zpl.conversation import Conversation
 from drivers.zpl.label import encode_label
 
-JOBS_MAX = 256
-"""Labels that are remembered so that a repeated request does not print again."""
 CALM_POLLS = 2
 """Answers in a row without a fault and with nothing waiting before a claim is made of them."""
 _UNFINISHED = "an unfinished format is in the printer"
@@ -51,6 +50,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "take_timeout_s": (0, 600),
     "poll_interval_s": (0.05, 3600),
     "print_poll_s": (0.001, 10),
+    "queue_max": (1, 256),
 }
 
 
@@ -60,7 +60,7 @@ class Options:
 
     `odometer` False keeps Set-Get-Do commands from printers that would print them; then no
     label can be proved printed, except in peel-off mode. `take_timeout_s` is how long `print`
-    waits in that mode until the label is taken.
+    waits in that mode until the label is taken; `queue_max` labels may wait for their turn.
     """
 
     width_dots: int = 812
@@ -71,6 +71,7 @@ class Options:
     take_timeout_s: float = 0.0
     poll_interval_s: float = 5.0
     print_poll_s: float = 0.1
+    queue_max: int = 16
     odometer: bool = True
 
     @property
@@ -104,7 +105,9 @@ class ZplDriver:
         self._options = parse_options(spec.options)
         transport = transport_for(spec.address)
         self._line = Conversation(spec.name, transport, sink, self._options.reply_timeout_s)
+        self._sink = sink
         self._lock = asyncio.Lock()
+        self._queue = PrintQueue(spec.name, self._options.queue_max)
         self._jobs: OrderedDict[str, _Job] = OrderedDict()
         self._last: _Job | None = None
         self._has_odometer = False
@@ -161,20 +164,40 @@ class ZplDriver:
         DeviceUnavailable with moved NO while nothing was sent; later DeviceFault or
         DeviceTimeout with moved UNKNOWN: the label may have come out or may yet, for instance
         after new paper. The same id later returns the first receipt, or looks whether the label
-        came out meanwhile; it never prints again.
+        came out meanwhile; it never prints again. At most `queue_max` calls wait in the order of
+        asking; one more is refused.
         """
         data = encode_label(label, self._options.size)
-        async with self._turn():
+        async with self._queue.turn(request_id), self._turn():
             job = self._jobs.get(request_id)
             if job is not None:
-                if job.label != label:
-                    raise LabelError(f"{self._name}: request {request_id!r} was another label")
+                check_repeat(self._name, request_id, job.label, label)
                 return job.receipt or await self._look_again(job)
             self._need_link()
             await self._wait_until_ready()
             before = await self._line.odometer() if self._has_odometer else None
             self._settle_doubt(before)
             return await self._send(_Job(request_id, label, before), data)
+
+    async def reprint(self, of: str, *, request_id: str, reason: str) -> PrintReceipt:
+        """Print a label that was sent before once more, under a request of its own.
+
+        The reason goes through the sink first. Raises LabelError when the first label is not
+        known any more or no reason is given, else as `print` does.
+        """
+        job = self._jobs.get(of)
+        if job is None:
+            raise LabelError(f"{self._name}: label {of!r} is not known any more")
+        if request_id not in self._jobs:
+            await self._sink(reprint_message(of, request_id=request_id, reason=reason))
+        return await self.print(job.label, request_id=request_id)
+
+    def labels(self) -> tuple[JobView, ...]:
+        """Return what is known of the last labels, the oldest first."""
+        return tuple(
+            JobView(job.request_id, None if job.receipt is None else job.receipt.proof)
+            for job in self._jobs.values()
+        )
 
     # ------------------------------------------------------------ one label
 

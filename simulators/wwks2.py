@@ -339,10 +339,14 @@ class RobotModel:
         self, back: tuple[str, int, int], request: wire.InitiateInputRequest
     ) -> wire.InitiateInputResponse:
         details = self.belt.start(request, ready=self._ready())
+        articles = tuple(  # a response does not tell the machine (§6.5.2)
+            replace(each, packs=tuple(replace(pack, machine_location="") for pack in each.packs))
+            for each in request.articles
+        )
         return wire.InitiateInputResponse(
             *back,
             new_delivery=request.new_delivery,
-            articles=request.articles,
+            articles=articles,
             details=details or replace(request.details, status="Rejected"),
             set_picking_indicator=request.set_picking_indicator,
         )

@@ -92,11 +92,17 @@ class Ordering:
         if ended is not None:
             return ended
         entry = self.orders.get(wanted.order_id)
+        request = None
         if entry is None:
             request = make(self._session.address(wire_id))
             entry = self.orders.begin(wanted)
-            await self._place(entry, request, until)
-        return await self._end_of(entry, until)
+        entry.waiters += 1  # from before it is sent: asking now would find it unknown
+        try:
+            if request is not None:
+                await self._place(entry, request, until)
+            return await self._end_of(entry, until)
+        finally:
+            entry.waiters -= 1
 
     async def ask_task(self, order_id: str) -> TaskReport:
         """Ask for one order; ends it here too when the machine says that it ended."""
@@ -164,12 +170,8 @@ class Ordering:
             raise refused
 
     async def _end_of(self, entry: OpenOrder, until: float) -> OutputEnd:
-        entry.waiters += 1
-        try:
-            ended = entry.ended
-            await asyncio.wait({ended}, timeout=left(until))
-        finally:
-            entry.waiters -= 1
+        ended = entry.ended
+        await asyncio.wait({ended}, timeout=left(until))
         if not ended.done():
             raise self._timed_out(entry.order.order_id, "finished")
         ending = ended.result()

@@ -7,6 +7,7 @@ protection and a session without a user are used only when the configuration say
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -83,6 +84,20 @@ class Given:
             return value
         self.refuse(f"option {key!r} must be true or false, not {value!r}")
         return False
+
+    def decimal(self, key: str) -> Decimal | None:
+        """Return a number with its digits (write it as a text to keep them), None for none."""
+        value = self._get(key, "")
+        if isinstance(value, str) and not value:
+            return None
+        try:
+            number = Decimal("" if isinstance(value, bool) else str(value))
+        except InvalidOperation:
+            number = Decimal("NaN")
+        if not number.is_finite():
+            self.refuse(f"option {key!r} must be a number, not {value!r}")
+            return None
+        return number
 
     def choice(self, key: str, choices: tuple[str, ...], default: str = "") -> str:
         """Return one of `choices`; without a default it must be given."""

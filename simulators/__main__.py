@@ -85,7 +85,18 @@ def _pdf(options: Options) -> tuple[Model, _Serve]:
     return model, lambda wire: pdf.serve(model, wire)
 
 
-ENDPOINTS: dict[str, Callable[[Options], tuple[Model, _Serve]]] = {"pdf": _pdf, "packml": _packml}
+def _opcua40200(options: Options) -> tuple[Model, _Serve]:
+    from simulators import opcua40200  # noqa: PLC0415 - asyncua is slow to import
+
+    model = opcua40200.make(options.seed)
+    return model, lambda wire: opcua40200.serve(model, wire, options.opcua or _DEFAULT_OPCUA)
+
+
+ENDPOINTS: dict[str, Callable[[Options], tuple[Model, _Serve]]] = {
+    "pdf": _pdf,
+    "opcua40200": _opcua40200,
+    "packml": _packml,
+}
 """Machines that bring their own server."""
 
 

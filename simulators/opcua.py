@@ -207,6 +207,7 @@ class _Machine:
             ua.NodeClass.DataType: ua.DataTypeAttributes,
             ua.NodeClass.Method: ua.MethodAttributes,
             ua.NodeClass.Variable: ua.VariableAttributes,
+            ua.NodeClass.VariableType: ua.VariableTypeAttributes,
         }
         attributes = kinds[fact.node_class]()
         attributes.DisplayName = ua.LocalizedText(fact.path[-1])

@@ -186,6 +186,12 @@ def _toledo8217(spec: DeviceSpec, sink: Sink) -> Scale:
     return Toledo8217Driver(spec, sink)
 
 
+def _opcua40200(spec: DeviceSpec, sink: Sink) -> Scale:
+    from drivers.opcua40200.driver import Opcua40200Driver  # noqa: PLC0415 - brings asyncua
+
+    return Opcua40200Driver(spec, sink)
+
+
 def _packml(spec: DeviceSpec, sink: Sink) -> Counter:
     from drivers.packml.driver import PackmlDriver  # noqa: PLC0415 - brings asyncua: 0.3 s, 40 MB
 
@@ -265,6 +271,7 @@ SCALES: dict[str, Callable[[DeviceSpec, Sink], Scale]] = {
     "ohaus": _ohaus,
     "sbi": _sbi,
     "toledo8217": _toledo8217,
+    "opcua40200": _opcua40200,
 }
 COUNTERS: dict[str, Callable[[DeviceSpec, Sink], Counter]] = {"packml": _packml}
 CABINETS: dict[str, Callable[[DeviceSpec, Sink], Cabinet]] = {"wwks2": _wwks2}
@@ -285,6 +292,7 @@ INTERPRETERS: dict[str, Callable[[], Interpreter]] = {
     "mtsics": lambda: _means_nothing_for_stock,
     "nci": lambda: _means_nothing_for_stock,
     "ohaus": lambda: _means_nothing_for_stock,
+    "opcua40200": lambda: _means_nothing_for_stock,
     "packml": _packml_interpreter,
     "sbi": lambda: _means_nothing_for_stock,
     "toledo8217": lambda: _means_nothing_for_stock,

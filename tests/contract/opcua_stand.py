@@ -1,34 +1,48 @@
-"""A simulated counter on an OPC UA endpoint, in a thread and event loop of its own.
+"""A simulated machine on an OPC UA endpoint, in a thread and event loop of its own.
 
 Building an OPC UA server takes seconds, so one serves many tests: `reset` makes it a new machine.
 """
 
 import asyncio
+import functools
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from typing import TypeVar
+from contextlib import AbstractAsyncContextManager
+from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
+from simulators import opcua40200
+from simulators.base import Model
 from simulators.opcua import Keys
+from simulators.opcua40200_model import ScaleModel
+from simulators.opcua40200_nodes import FULL, PLAIN, SINGLE
 from simulators.packml import serve
 from simulators.packml_model import CounterModel
+from simulators.serve import Served
 from simulators.wire import Wire
 from tests.contract.transports import CLEAN, SPEED, Line
 
 T = TypeVar("T")
+M = TypeVar("M", bound=Model)
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
 
 
-class Stand:
+class OpcUaStand(Generic[M]):
     """The machine, its wire and its address."""
 
-    def __init__(self, keys: Keys | None = None) -> None:
-        self._keys = keys
-        self.model = CounterModel()
+    def __init__(
+        self,
+        model: M,
+        renew: Callable[[M, int], None],
+        serving: Callable[[M, Wire, str], AbstractAsyncContextManager[Served]],
+    ) -> None:
+        self.model = model
+        self._renew = renew
+        self._serving = serving
         self.wire = Wire()
         self.address = ""
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -66,7 +80,7 @@ class Stand:
         """Make it a new machine on a new wire."""
 
         def renew() -> None:
-            CounterModel.__init__(self.model, seed)
+            self._renew(self.model, seed)
             Wire.__init__(self.wire, seed=seed, speed=speed)
             line.switch(self.wire, on=True)
 
@@ -93,11 +107,6 @@ class Stand:
     def set(self, name: str, value: str) -> None:
         self.do(lambda: self.model.set(name, value))
 
-    @property
-    def dispensed(self) -> int:
-        """The pieces that are really in the vial."""
-        return self.number("physically_dispensed")
-
     def number(self, name: str) -> int:
         value = self.do(self.model.state)[name]
         assert isinstance(value, int)
@@ -110,9 +119,7 @@ class Stand:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         try:
-            async with serve(
-                self.model, self.wire, "opc.tcp://127.0.0.1:0", keys=self._keys
-            ) as served:
+            async with self._serving(self.model, self.wire, "opc.tcp://127.0.0.1:0") as served:
                 self.address = served.address
                 self._ready.set()
                 await self._stop.wait()
@@ -121,9 +128,43 @@ class Stand:
             self._ready.set()
 
 
+class Stand(OpcUaStand[CounterModel]):
+    """A counter."""
+
+    def __init__(self, keys: Keys | None = None) -> None:
+        def renew(model: CounterModel, seed: int) -> None:
+            CounterModel.__init__(model, seed)
+
+        super().__init__(CounterModel(), renew, functools.partial(serve, keys=keys))
+
+    @property
+    def dispensed(self) -> int:
+        """The pieces that are really in the vial."""
+        return self.number("physically_dispensed")
+
+
+class ScaleStand(OpcUaStand[ScaleModel]):
+    """A scale in three views: with everything, with Net and ValuePrecision, with nothing more."""
+
+    def __init__(self) -> None:
+        def renew(model: ScaleModel, seed: int) -> None:
+            ScaleModel.__init__(model, seed)
+
+        views = functools.partial(opcua40200.serve, views=(FULL, SINGLE, PLAIN))
+        super().__init__(ScaleModel(), renew, views)
+
+
 def a_stand(keys: Keys | None = None) -> Iterator[Stand]:
     """The body of a fixture."""
     stand = Stand(keys)
+    stand.start()
+    yield stand
+    stand.stop()
+
+
+def a_scale_stand() -> Iterator[ScaleStand]:
+    """The body of a fixture."""
+    stand = ScaleStand()
     stand.start()
     yield stand
     stand.stop()

@@ -37,6 +37,7 @@ BUILT_IN = [
     "mtsics",
     "nci",
     "ohaus",
+    "opcua40200",
     "packml",
     "pdf",
     "sbi",
@@ -57,6 +58,7 @@ GOOD = [
     (Capability.SCALE, Config("mtsics", "tcp://127.0.0.1:4305", options={"unit": "g"})),
     (Capability.SCALE, Config("modbus", "tcp://127.0.0.1:502", options={"map": "wtx120"})),
     (Capability.SCALE, Config("modbus", "serial:/dev/ttyS0", options={"map": "laumas"})),
+    (Capability.SCALE, Config("opcua40200", "opc.tcp://127.0.0.1:4840", options=OPC_UA)),
     (
         Capability.COUNTER,
         Config("packml", "opc.tcp://127.0.0.1:4840", options=OPC_UA),

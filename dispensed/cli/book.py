@@ -193,7 +193,8 @@ def verify(ctx: click.Context, *, as_json: bool) -> None:
         verdict = "clean" if report.ok else "NOT CLEAN"
         click.echo(
             f"{verdict}: {report.movements} movements, {report.balances} balances,"
-            f" {report.reservations} holds and {report.anchors} anchors compared; head {report.head_id} {report.head_hash}"
+            f" {report.reservations} holds and {report.anchors} anchors compared;"
+            f" head {report.head_id} {report.head_hash}"
         )
     if not report.ok:
         lines = "\n".join(f"{each.subject}: {each.text}" for each in report.findings)

@@ -162,7 +162,7 @@ def rounded(value: float, precision: float | None) -> Decimal:
     if not precision.is_integer() or abs(precision) > PRECISION_MAX:
         raise ProtocolError(f"ValuePrecision {precision} is no number of digits")
     digit = Decimal(1).scaleb(-int(precision))
-    exact = Decimal(value).quantize(digit, ROUND_HALF_EVEN)
+    exact = Decimal(value).quantize(digit, ROUND_HALF_EVEN) + 0  # no -0
     return exact if precision >= 0 else Decimal(int(exact))
 
 

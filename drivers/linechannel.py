@@ -95,7 +95,7 @@ class Channel:
         await self._write(command.data)
         allowed_s = self._line_timeout_s
         if command.expect is Expect.SILENCE:
-            allowed_s = min(allowed_s, SILENCE_S)
+            allowed_s = min(allowed_s / 4, SILENCE_S)
         try:
             heard = await self._answer(command, min(deadline, loop.time() + allowed_s))
         finally:

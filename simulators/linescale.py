@@ -21,7 +21,8 @@ LINE_MAX = 64
 """Longest command taken, in bytes without its end."""
 FAULTS = ("motion", "overload", "underload")
 """Faults that every scale has: never stable, too much on it, pan lifted."""
-_PAN = ("load", "noise_d", "tau_s")
+_PAN = {"load_g": "load", "load": "load", "noise_d": "noise_d", "tau_s": "tau_s"}
+"""Settings of the pan; the load is in the unit of the scale, by either name."""
 
 
 class Kind(StrEnum):
@@ -152,7 +153,7 @@ class LineScaleModel:
     def set(self, name: str, value: str) -> None:
         """Put a load on the pan, or change what is in `settings`."""
         if name in _PAN:
-            self._pan.set(name, value, called=name)
+            self._pan.set(_PAN[name], value, called=name)
         elif name not in self._texts:
             raise ValueError(f"setting {name!r} is not one of {', '.join(self.settings)}")
         elif not value.isascii() or not value.isprintable():

@@ -23,11 +23,14 @@ def _say(scale: LineScaleModel, order: Order) -> bytes:
     if order.kind is Kind.UNKNOWN:
         return encode(Refused(UNKNOWN))
     if order.kind is Kind.WEIGHT and not state.explains:
-        return encode(Shown(shown.value, shown.unit, stable=True, net=net))
+        said = Shown(shown.value, shown.unit, stable=True, net=net)
+        return encode(said, weight_chars=int(scale.setting("weight_chars")))
     return encode(Status(state.moving, state.over, state.under, state.fault, state.zero, state.net))
 
 
-VOICE = Voice(_ear, _say, faults=("hardware_error",), settings=(("status_bytes", "3"),))
+VOICE = Voice(
+    _ear, _say, faults=("hardware_error",), settings=(("status_bytes", "3"), ("weight_chars", "6"))
+)
 
 
 def make(seed: int) -> LineScaleModel:

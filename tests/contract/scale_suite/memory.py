@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 
-from drivers.base import DeviceSpec
+from drivers.base import DeviceSpec, Scale
 from drivers.mtsics.driver import MtsicsDriver
 from simulators.base import StreamModel
 from simulators.mtsics import MtSicsModel
 from simulators.wire import Wire
+from tests.contract.scale_suite.benches import DIALECTS, Carrier
 from tests.contract.transports import Inbox
 
 
@@ -58,12 +59,17 @@ class MemoryLine:
         self._buffer.clear()
 
 
+def at_rest(model: StreamModel, load: str) -> None:
+    """Put a load on a balance and let it come to rest."""
+    model.set("load_g", load)
+    for _ in range(50):
+        model.step(0.1)
+
+
 def settled(grams: str, *, seed: int = 1) -> MtSicsModel:
     """A balance on which the load has come to rest."""
     model = MtSicsModel(seed)
-    model.set("load_g", grams)
-    for _ in range(50):
-        model.step(0.1)
+    at_rest(model, grams)
     return model
 
 
@@ -75,3 +81,19 @@ async def connected_driver(
     driver = MtsicsDriver(spec, Inbox().put, transport=line)
     await driver.connect()
     return driver
+
+
+async def connected_scale(
+    carrier: Carrier, load: str, wire: Wire, *, parity: bool, seed: int
+) -> tuple[Scale, MemoryLine]:
+    """A driver of MT-SICS (any carrier but the dialects) or of a dialect, with a load at rest."""
+    case = DIALECTS.get(carrier)
+    if case is None:
+        line = MemoryLine(settled(load, seed=seed), wire, parity=parity)
+        return await connected_driver(line), line
+    model = case.model(seed)
+    at_rest(model, load)
+    line = MemoryLine(model, wire, parity=parity)
+    scale = case.build("tcp://127.0.0.1:1", Inbox().put, {"gap_s": 1e-9}, line)
+    await scale.connect()
+    return scale, line

@@ -9,7 +9,14 @@ from drivers.base import DriverError, ProtocolError
 from drivers.framing import LineSplitter
 from drivers.mtsics.codec import Weight, decode
 from simulators.wire import Wire
-from tests.contract.scale_suite.memory import MemoryLine, connected_driver, settled
+from tests.contract.scale_suite.benches import DIALECTS, Carrier
+from tests.contract.scale_suite.memory import connected_scale, settled
+
+SCALES = [Carrier.TCP, *DIALECTS]
+"""MT-SICS and every dialect."""
+TRIALS = 100
+LOAD_MAX = 99_000
+"""Milligrams that every one of them can show."""
 
 
 @pytest.fixture(autouse=True)
@@ -18,16 +25,15 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def weighings(
-    *, rate: float, parity: bool, trials: int, damage: tuple[str, ...] = ()
+    carrier: Carrier, *, rate: float, parity: bool, trials: int, damage: tuple[str, ...] = ()
 ) -> tuple[int, int]:
     """Weigh random loads over a bad line; return how many gave a weight, how many a wrong one."""
-    chance = random.Random(f"{rate} {parity} {damage}")
+    chance = random.Random(f"{carrier} {rate} {parity} {damage}")
     given = wrong = 0
     for trial in range(trials):
-        grams = f"{chance.randrange(320_000) / 1000:.3f}"
+        load = f"{chance.randrange(LOAD_MAX) / 1000:.3f}"
         wire = Wire(seed=trial, parity=parity)
-        line = MemoryLine(settled(grams, seed=trial), wire, parity=parity)
-        driver = await connected_driver(line)
+        scale, line = await connected_scale(carrier, load, wire, parity=parity, seed=trial)
         wire.set("noise_rate", str(rate))
         wire.faults.switch("noise", on=True)
 
@@ -38,35 +44,49 @@ async def weighings(
 
         line.before_answer = now_and_then
         try:
-            reading = await driver.weigh(timeout_s=10)
+            reading = await scale.weigh(timeout_s=10)
         except DriverError:
             continue
         given += 1
-        wrong += str(reading.value) != grams
+        wrong += str(reading.value) != load
     return given, wrong
 
 
 @pytest.mark.parametrize("parity", [False, True])
-async def test_one_flipped_bit_in_a_thousand_gives_true_weights_only(parity: bool) -> None:  # noqa: FBT001
-    given, wrong = await weighings(rate=1e-3, parity=parity, trials=400)
+@pytest.mark.parametrize("carrier", SCALES)
+async def test_one_flipped_bit_in_a_thousand_gives_true_weights_only(
+    carrier: Carrier,
+    parity: bool,  # noqa: FBT001
+) -> None:
+    given, wrong = await weighings(carrier, rate=1e-3, parity=parity, trials=TRIALS)
     assert wrong == 0
-    assert given >= 390
+    assert given >= 0.95 * TRIALS
 
 
+@pytest.mark.parametrize("rate", [1e-4, 1e-2])
 @pytest.mark.parametrize("parity", [False, True])
-async def test_one_flipped_bit_in_a_hundred_gives_no_wrong_weight(parity: bool) -> None:  # noqa: FBT001
-    given, wrong = await weighings(rate=1e-2, parity=parity, trials=250)
+@pytest.mark.parametrize("carrier", SCALES)
+async def test_fewer_and_more_flipped_bits_give_no_wrong_weight(
+    carrier: Carrier,
+    parity: bool,  # noqa: FBT001
+    rate: float,
+) -> None:
+    given, wrong = await weighings(carrier, rate=rate, parity=parity, trials=TRIALS // 2)
     assert wrong == 0
     assert given > 0
 
 
 @pytest.mark.parametrize("damage", [("burst",), ("stuck",), ("burst", "stuck", "drop_last_byte")])
 @pytest.mark.parametrize("parity", [False, True])
+@pytest.mark.parametrize("carrier", SCALES)
 async def test_bursts_and_stuck_bytes_give_no_wrong_weight(
+    carrier: Carrier,
     damage: tuple[str, ...],
     parity: bool,  # noqa: FBT001
 ) -> None:
-    given, wrong = await weighings(rate=1e-3, parity=parity, trials=150, damage=damage)
+    given, wrong = await weighings(
+        carrier, rate=1e-3, parity=parity, trials=TRIALS // 2, damage=damage
+    )
     assert wrong == 0
     assert given > 0
 

@@ -132,12 +132,59 @@ def test_a_minimum_expiry_date_leaves_the_earlier_and_the_undated_packs_in() -> 
     assert ended(robot) == [("10", "Incomplete")]
 
 
-def test_units_are_not_output() -> None:
+def ask_for(robot: Robot, order_id: str, wanted: wire.Criteria) -> None:
+    robot.say(wire.OutputRequest(order_id, 100, 999, wire.OutputDetails("Normal", 1), (wanted,)))
+
+
+def test_units_are_not_output_where_nobody_said_how_many_a_pack_holds() -> None:
     robot = Robot()
-    wanted = wire.Criteria("A1", 0, 5)
-    robot.say(wire.OutputRequest("10", 100, 999, wire.OutputDetails("Normal", 1), (wanted,)))
+    ask_for(robot, "10", wire.Criteria("A1", 0, 5))
 
     assert robot.said(wire.OutputResponse)[0].details.status == "Rejected"
+
+
+def test_as_many_packs_leave_as_the_units_need() -> None:
+    robot = Robot()
+    robot.model.set("stock", json.dumps([{"article": "A2", "packs": 0, "full_units": 30}]))
+    ask_for(robot, "10", wire.Criteria("A2", 0, 13, batch="UNDATED"))
+    ask_for(robot, "11", wire.Criteria("A2", 0, 13))
+
+    assert left(robot) == [("10", 5005), ("11", 5006)]
+    assert ended(robot) == [("10", "Incomplete"), ("11", "Completed")]
+
+
+def test_packs_of_one_batch_come_from_the_first_that_suffices_or_the_largest() -> None:
+    robot = Robot()
+    robot.model.set("stock", json.dumps([{"article": "A1", "batch": "LATE", "packs": 1}]))
+    ask_for(robot, "10", wire.Criteria("A1", 3, single_batch=True))
+    ask_for(robot, "11", wire.Criteria("A1", 3, single_batch=True))
+    ask_for(robot, "12", wire.Criteria("NONE", 1, single_batch=True))
+
+    assert left(robot) == [
+        *(("10", pack) for pack in (5001, 5002, 5007)),
+        *(("11", pack) for pack in (5003, 5004)),
+    ]
+    assert [status for _, status in ended(robot)] == ["Completed", "Incomplete", "Incomplete"]
+
+
+def test_a_manual_output_waits_for_no_order_but_the_running_one() -> None:
+    robot = Robot(output_s=1)
+    robot.order("10")
+    robot.order("11", priority="Highest")
+    robot.model.set("manual_output", json.dumps({"article": "A2"}))
+    robot.step(3)
+
+    assert [order for order, _ in ended(robot)] == ["10", "1", "11"]
+
+
+def test_a_delivery_cannot_be_cancelled() -> None:
+    robot = Robot(output_s=1)
+    robot.order("10")
+    robot.say(wire.TaskCancelRequest("5", 100, 999, (wire.Task("10", "StockDelivery"),)))
+    robot.step(1)
+
+    assert robot.said(wire.TaskCancelResponse)[0].tasks[0].status == "CancelError"
+    assert ended(robot) == [("10", "Completed")]
 
 
 def test_an_output_takes_its_time_and_nothing_to_output_takes_a_second() -> None:
@@ -328,67 +375,6 @@ def test_corrected_data_of_a_pack_is_told() -> None:
         robot.model.set("update", json.dumps({"pack": 1}))
 
 
-# ---------------------------------------------------------------- inputs
-
-
-def allow(request: wire.InputRequest, handling: str = "Allowed") -> wire.InputResponse:
-    stored = wire.PackData(handling=handling, handling_text="said so")
-    return wire.InputResponse(request.id, 100, 999, articles=(wire.Article("A7", packs=(stored,)),))
-
-
-def put(robot: Robot, **item: str | int) -> wire.InputRequest:
-    robot.model.set("input", json.dumps({"scan_code": "01\x1d10", **item}))
-    robot.listen()
-    return robot.said(wire.InputRequest)[-1]
-
-
-def outcome(robot: Robot) -> wire.PackData:
-    return robot.said(wire.InputMessage)[-1].articles[0].packs[0]
-
-
-def test_what_the_answer_leaves_out_is_stored_blank() -> None:
-    robot = Robot()
-    request = put(robot, batch="B9", expiry="2028-01-31", units=3, delivery="D1")
-    assert request.new_delivery
-    robot.say(allow(request))
-
-    stored = robot.model.robot.packs[5007]
-    assert (stored.article, stored.batch, stored.expiry, stored.units) == ("A7", "", None, 0)
-    assert (outcome(robot).id, outcome(robot).handling) == (5007, "Completed")
-    robot.say(allow(request))  # a late second answer changes nothing
-    assert len(robot.model.robot.packs) == 7
-
-
-def test_a_missing_expiry_date_or_batch_is_typed_in_and_asked_again_under_the_same_id() -> None:
-    robot = Robot()
-    request = put(robot, typed_expiry="2028-01-31", typed_batch="TYPED")
-    robot.say(allow(request, handling="RejectedNoExpiryDate"))
-    robot.say(allow(request, handling="RejectedNoBatchNumber"))
-    again = robot.said(wire.InputRequest)
-
-    assert [each.id for each in again] == [request.id] * 3
-    asked = [each.articles[0].packs[0] for each in again]
-    assert [(pack.batch, pack.expiry) for pack in asked] == [
-        ("", None),
-        ("", date(2028, 1, 31)),
-        ("TYPED", date(2028, 1, 31)),
-    ]
-    robot.say(allow(request, handling="RejectedNoExpiryDate"))
-    assert (outcome(robot).id, outcome(robot).handling) == (0, "Aborted")
-    assert outcome(robot).handling_text == "said so"
-
-
-def test_an_input_that_nobody_answers_is_aborted() -> None:
-    robot = Robot()
-    request = put(robot)
-    robot.say(wire.InputResponse(request.id, 100, 999))  # says nothing about the pack
-    robot.step(30)
-    assert robot.said(wire.InputMessage) == []
-    robot.step(1)
-
-    assert (outcome(robot).handling, outcome(robot).handling_text) == ("Aborted", "no answer")
-
-
 # ---------------------------------------------------------------- control
 
 
@@ -426,6 +412,7 @@ def test_its_state_is_shown() -> None:
         ("stock", '[{"article": "A", "expiry": "soon"}]', "Invalid isoformat string"),
         ("input", "[]", "a JSON object was expected"),
         ("manual_output", "x", "Expecting value"),
+        ("boxes", "yes", "setting 'boxes': 'yes' is neither 0 nor 1"),
     ],
 )
 def test_bad_commands_are_refused_and_change_nothing(name: str, value: str, text: str) -> None:

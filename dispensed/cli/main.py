@@ -20,7 +20,7 @@ class _Entry(NamedTuple):
 COMMANDS: Mapping[str, _Entry] = {
     "config": _Entry("setup", "config", "Check the configuration, or print an example."),
     "db": _Entry("setup", "db", "Bring the database to the present schema."),
-    "devices": _Entry("work", "devices", "Show how every device is."),
+    "devices": _Entry("devices", "devices", "Show how devices and drawers are; open one."),
     "dispense": _Entry("dispense", "dispense", "Order, follow and finish dispenses."),
     "items": _Entry("setup", "items", "Import the items of a formulary file."),
     "jobs": _Entry("work", "jobs", "Show the scheduled jobs, or run one now."),

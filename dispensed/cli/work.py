@@ -1,4 +1,4 @@
-"""Commands for the running daemon: devices, receive, jobs."""
+"""Commands for the running daemon: receive, jobs."""
 
 from uuid import uuid4
 
@@ -16,22 +16,6 @@ from dispensed.cli.client import daemon_of
 from dispensed.cli.shapes import amount, rows_of, text
 
 token_option = click.option("--token", help="Access token; else DISPENSED_TOKEN or the kept one.")
-
-
-@click.command()
-@token_option
-@json_option
-@click.pass_context
-@told
-def devices(ctx: click.Context, token: str | None, *, as_json: bool) -> None:
-    """Show every device with its state, the reason and since when."""
-    with daemon_of(ctx, token) as daemon:
-        answer = daemon.get("/devices")
-    if as_json:
-        write_json(answer)
-        return
-    columns = ("name", "capability", "protocol", "state", "since", "reason")
-    write_table(columns, [[text(row, key) for key in columns] for row in rows_of(answer)])
 
 
 @click.command()

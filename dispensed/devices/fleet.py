@@ -74,8 +74,10 @@ class Fleet:
         self._capabilities: dict[str, Capability] = {}
         self._supervisors: dict[str, Supervisor] = {}
         self._idle: dict[str, LinkState] = {}
+        self._complaints: dict[str, dict[str, str]] = {}
+        self._on_link = on_link
         for name, config in self._configs.items():
-            self._add(name, config, sink_for(name), clock=clock, on_link=on_link)
+            self._add(name, config, sink_for(name), clock=clock)
 
     async def run(self) -> None:
         """Connect every device and keep it connected; returns never, closes all when cancelled."""
@@ -160,10 +162,17 @@ class Fleet:
         for name, cabinet in self._cabinets.items():
             cabinet.on_input(handler_for(name))
 
-    def degrade(self, name: str, reason: str) -> None:
-        """Say that a device is up but impaired; an empty reason says that it is well again."""
+    def degrade(self, name: str, reason: str, *, about: str = "") -> None:
+        """Say what impairs a device that is up, by what it is about; "" takes that back.
+
+        It is remembered while the link is lost.
+        """
+        complaints = self._complaints.setdefault(name, {})
+        complaints.pop(about, None)
+        if reason:
+            complaints[about] = reason
         if (supervisor := self._supervisors.get(name)) is not None:
-            supervisor.degrade(reason)
+            supervisor.degrade("; ".join(complaints.values()))
 
     # ------------------------------------------------------------ inside
 
@@ -184,9 +193,7 @@ class Fleet:
             raise DeviceUnknown(f"no {capability} is configured")
         raise DeviceDown("; ".join(_why_down(self.link(each)) for each in names))
 
-    def _add(
-        self, name: str, config: DeviceConfig, sink: Sink, *, clock: Clock, on_link: OnLink
-    ) -> None:
+    def _add(self, name: str, config: DeviceConfig, sink: Sink, *, clock: Clock) -> None:
         spec = DeviceSpec(name=name, address=config.address, options=config.options)
         now = clock.now()
         capability = registry.capability_of(config.protocol)
@@ -203,8 +210,15 @@ class Fleet:
             self._idle[name] = _idle(state, Link.DOWN, reason, now)
             return
         self._supervisors[name] = Supervisor(
-            device, state, clock=clock, on_link=on_link, pace=self._pace
+            device, state, clock=clock, on_link=self._changed, pace=self._pace
         )
+
+    def _changed(self, link: LinkState) -> None:
+        """Pass a change on; a device that came up is as impaired as it was before."""
+        self._on_link(link)
+        complaints = self._complaints.get(link.device)
+        if link.state is Link.UP and complaints:
+            self._supervisors[link.device].degrade("; ".join(complaints.values()))
 
     def _build(self, capability: Capability, protocol: str, spec: DeviceSpec, sink: Sink) -> Device:
         match capability:

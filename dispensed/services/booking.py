@@ -10,7 +10,7 @@ from datetime import date, datetime
 from typing import assert_never
 
 from dispensed.errors import Invalid
-from dispensed.ledger import catalog, discrepancies, dispenses, inbox, picking, post, read
+from dispensed.ledger import accesses, catalog, discrepancies, dispenses, inbox, picking, post, read
 from dispensed.ledger.engine import Tx
 from dispensed.ledger.post import Move, Stamp
 from dispensed.model.catalog import ExpirySource, Item, Lot, LotState
@@ -82,7 +82,9 @@ def _book_fact(tx: Tx, message: Message, fact: Fact, stamp: Stamp) -> str:
             return _book_input(tx, message, fact.pack, stamp)
         case CountReported():
             return _book_count(tx, message, fact, stamp)
-        case StockReported() | DrawerReported() | CodeScanned():
+        case DrawerReported():
+            return _book_sight(tx, message, fact, stamp)
+        case StockReported() | CodeScanned():
             return ""
         case _ as unreachable:
             assert_never(unreachable)
@@ -248,6 +250,21 @@ def _book_count(tx: Tx, message: Message, fact: CountReported, stamp: Stamp) -> 
     if dispense_id is not None:
         recount(tx, dispense_id, stamp)
     return f"{fact.counted} counted, {fact.defective} defective"
+
+
+# ---------------------------------------------------------------- drawers
+
+
+def _book_sight(tx: Tx, message: Message, fact: DrawerReported, stamp: Stamp) -> str:
+    """Write an access into the audit trail; it moves no stock."""
+    verb = "left_open" if fact.overdue else "seen_open" if fact.is_open else "seen_shut"
+    noted = accesses.sight(
+        tx,
+        accesses.Sight(message.device, fact.drawer, f"drawer.{verb}", fact.request_id),
+        stamp,
+        inbox_id=message.inbox_id,
+    )
+    return f"drawer {fact.drawer} {verb.replace('_', ' ')}" if noted else ""
 
 
 # ---------------------------------------------------------------- shared

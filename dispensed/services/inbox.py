@@ -6,9 +6,9 @@ from dispensed.errors import DispensedError
 from dispensed.ledger import inbox
 from dispensed.ledger.engine import StoreProblem
 from dispensed.ledger.inbox import InboxRow
-from dispensed.services import booking
+from dispensed.services import booking, drawers
 from dispensed.services.site import Site
-from drivers.base import ProtocolError, RawMessage
+from drivers.base import Fact, ProtocolError, RawMessage
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -31,7 +31,7 @@ async def deliver(site: Site, device: str, message: RawMessage) -> None:
         )
     )
     if new:
-        await apply(site, inbox_id)
+        drawers.raise_alarms(site, device, await apply(site, inbox_id))
 
 
 async def apply_pending(site: Site) -> int:
@@ -46,17 +46,17 @@ async def apply_pending(site: Site) -> int:
             return done
 
 
-async def apply(site: Site, inbox_id: int) -> None:
-    """Interpret and book one stored message; once, however often it is called."""
+async def apply(site: Site, inbox_id: int) -> tuple[Fact, ...]:
+    """Interpret and book one stored message, once; returns its facts, none if it was before."""
     row = await site.store.read(lambda tx: inbox.get(tx, inbox_id))
     if row.state != "new":
-        return
+        return ()
     stamp = site.stamp(f"device:{row.device_id}")
     if row.kind == GARBAGE:
         await site.store.write(lambda tx: inbox.mark_ignored(tx, inbox_id, "garbage"))
         log.warning("message.unread", device_id=row.device_id, bytes=len(row.raw))
         site.changes.notify("messages")
-        return
+        return ()
     try:
         facts = site.machines.interpreter(row.device_id)(row.raw)
         message = _message(site, row)
@@ -70,9 +70,10 @@ async def apply(site: Site, inbox_id: int) -> None:
         await site.store.write(lambda tx: inbox.mark_unreadable(tx, inbox_id, reason))
         log.exception("message.refused", device_id=row.device_id, inbox_id=inbox_id, reason=reason)
         site.changes.notify("messages")
-        return
+        return ()
     if facts:
         site.changes.notify("stock", "discrepancies")
+    return facts
 
 
 def _message(site: Site, row: InboxRow) -> booking.Message:

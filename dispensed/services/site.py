@@ -9,7 +9,7 @@ from dispensed.clock import Clock, site_date
 from dispensed.ledger.engine import Store
 from dispensed.ledger.post import Stamp
 from dispensed.services.changes import Changes
-from drivers.base import Cabinet, Counter, Interpreter, LabelPrinter, Scale
+from drivers.base import Cabinet, Counter, Drawers, Interpreter, LabelPrinter, Scale
 
 
 class Machines(Protocol):
@@ -29,6 +29,14 @@ class Machines(Protocol):
 
     def printer(self, name: str | None = None) -> LabelPrinter:
         """Return a printer that is up."""
+        ...
+
+    def drawers(self, name: str | None = None) -> Drawers:
+        """Return a cabinet of drawers that is up."""
+        ...
+
+    def degrade(self, name: str, reason: str, *, about: str = "") -> None:
+        """Say what impairs a device, by what it is about; an empty reason takes that back."""
         ...
 
     def device_names(self, capability: str) -> tuple[str, ...]:

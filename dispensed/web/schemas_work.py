@@ -24,6 +24,7 @@ from dispensed.web.schemas import (
     QuantityOut,
     RequestId,
 )
+from drivers.base import DrawerState
 
 Reason = Annotated[str, Field(min_length=1, max_length=256)]
 
@@ -177,6 +178,26 @@ class DeviceOut(Out):
             serial=known.serial if known else "",
             firmware=known.firmware if known else "",
         )
+
+
+class OpenDrawerIn(In):
+    """Why a drawer is to be opened."""
+
+    reason: Reason
+    request_id: RequestId | None = None
+
+
+class DrawerOut(Out):
+    """One drawer as its own sensor shows it; null where the cabinet cannot tell."""
+
+    drawer: str
+    is_open: bool | None
+    locked: bool | None
+
+    @classmethod
+    def of(cls, state: DrawerState) -> Self:
+        """Shape one drawer."""
+        return cls(drawer=state.drawer, is_open=state.is_open, locked=state.locked)
 
 
 class ReconcileOut(Out):

@@ -277,6 +277,22 @@ def test_a_wrong_token_says_how_to_get_one(run: Run) -> None:
     assert "dispensed token create NAME --for-cli" in text
 
 
+def test_a_drawer_is_opened_once_for_a_reason(run: Run) -> None:
+    assert "0.1" in done(run("devices", "drawers", "drawers1"))
+    ordered = ("devices", "open", "drawers1", "0.1", "--reason", "restock", "--request-id", "d1")
+    assert "open" in done(run(*ordered))
+    assert json.loads(done(run(*ordered, "--json"))) == {
+        "drawer": "0.1",
+        "is_open": True,
+        "locked": False,
+    }
+    rows = json.loads(done(run("devices", "drawers", "drawers1", "--json")))["rows"]
+    assert [row["is_open"] for row in rows] == [True, None]
+    text = failed(run("devices", "open", "drawers1", "0.2", "--reason", "restock"), 1)
+    assert "not seen open in 10" in text
+    assert "moved: unknown" in text
+
+
 def test_devices_and_jobs_are_shown(run: Run) -> None:
     assert "robot1" in done(run("devices"))
     assert json.loads(done(run("devices", "--json")))["rows"][0]["state"] == "up"

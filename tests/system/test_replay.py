@@ -26,7 +26,7 @@ from dispensed.services import catalog, inbox, places
 from dispensed.services.changes import Changes
 from dispensed.services.dispensing import Order, request
 from dispensed.services.site import Site
-from drivers.base import Cabinet, Counter, Interpreter, LabelPrinter, RawMessage, Scale
+from drivers.base import Cabinet, Counter, Drawers, Interpreter, LabelPrinter, RawMessage, Scale
 from drivers.packml.codec import interpret as interpret_packml
 from drivers.wwks2.codec import interpret as interpret_wwks2
 from tests.system.people import People
@@ -56,6 +56,12 @@ class NoMachines:
 
     def printer(self, name: str | None = None) -> LabelPrinter:
         raise AssertionError(name)
+
+    def drawers(self, name: str | None = None) -> Drawers:
+        raise AssertionError(name)
+
+    def degrade(self, name: str, reason: str, *, about: str = "") -> None:
+        raise AssertionError(name, reason, about)
 
     def device_names(self, capability: str) -> tuple[str, ...]:
         return ("robot1",) if capability == "cabinet" else ()

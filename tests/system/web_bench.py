@@ -38,7 +38,20 @@ from dispensed.services.changes import Changes, Topic
 from dispensed.services.site import Site
 from dispensed.web.app import create_app
 from dispensed.web.context import WebOptions
-from drivers.base import Cabinet, Counter, Identity, Interpreter, LabelPrinter, RawMessage, Scale
+from drivers.base import (
+    Cabinet,
+    Counter,
+    DeviceRefused,
+    DeviceTimeout,
+    Drawers,
+    DrawerState,
+    Identity,
+    Interpreter,
+    LabelPrinter,
+    Moved,
+    RawMessage,
+    Scale,
+)
 
 NOW = datetime(2026, 11, 22, 13, 0, tzinfo=UTC)
 ZONE = ZoneInfo("America/New_York")
@@ -58,8 +71,43 @@ class SetClock:
         return self.at
 
 
+class TwoDrawers:
+    """A cabinet with the drawers 0.1, which opens, and 0.2, which does not."""
+
+    def __init__(self) -> None:
+        self.opened: set[str] = set()
+
+    async def connect(self) -> Identity:
+        return Identity()
+
+    async def watch(self) -> None:
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        raise NotImplementedError
+
+    async def drawers(self) -> tuple[DrawerState, ...]:
+        return (
+            DrawerState("0.1", is_open="0.1" in self.opened, locked="0.1" not in self.opened),
+            DrawerState("0.2", is_open=None),
+        )
+
+    async def open_drawer(self, drawer: str, *, request_id: str, timeout_s: float) -> DrawerState:
+        if drawer == "0.2":
+            raise DeviceTimeout(f"{request_id} not seen open in {timeout_s}", moved=Moved.UNKNOWN)
+        if drawer != "0.1":
+            raise DeviceRefused(f"there is no drawer {drawer!r}", reason="unknown_drawer")
+        if drawer in self.opened:
+            raise DeviceRefused("drawer 0.1: the lock must cool down for 4 s", reason="cooling")
+        self.opened.add(drawer)
+        return DrawerState(drawer, is_open=True, locked=False)
+
+
 class NoMachines:
-    """A site whose machines cannot be commanded."""
+    """A site whose machines cannot be commanded, but for the drawers of drawers1."""
+
+    def __init__(self) -> None:
+        self._drawers = TwoDrawers()
 
     def scale(self, name: str | None = None) -> Scale:
         raise DeviceProblem(f"device {name or 'scale1'} is down: no answer; nothing was sent")
@@ -72,6 +120,14 @@ class NoMachines:
 
     def printer(self, name: str | None = None) -> LabelPrinter:
         raise DeviceProblem(f"device {name or 'printer1'} is down: no answer; nothing was sent")
+
+    def drawers(self, name: str | None = None) -> Drawers:
+        if name == "drawers1":
+            return self._drawers
+        raise DeviceProblem(f"device {name or 'drawers1'} is down: no answer; nothing was sent")
+
+    def degrade(self, name: str, reason: str, *, about: str = "") -> None:
+        del name, reason, about
 
     def device_names(self, capability: str | None = None) -> tuple[str, ...]:
         return () if capability == "scale" else ("robot1",)

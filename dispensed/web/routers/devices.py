@@ -2,11 +2,20 @@
 
 from fastapi import APIRouter
 
-from dispensed.services import reconciling
+from dispensed.services import drawers, reconciling
+from dispensed.services.drawers import Asked
 from dispensed.web.auth import Caller
 from dispensed.web.context import WebContext
+from dispensed.web.requests import IdempotencyKey, one_request_id
 from dispensed.web.schemas import Page
-from dispensed.web.schemas_work import DeviceOut, JobOut, JobRunOut, ReconcileOut
+from dispensed.web.schemas_work import (
+    DeviceOut,
+    DrawerOut,
+    JobOut,
+    JobRunOut,
+    OpenDrawerIn,
+    ReconcileOut,
+)
 
 router = APIRouter()
 
@@ -22,6 +31,28 @@ async def reconcile(web: WebContext, caller: Caller, name: str) -> Page[Reconcil
     """Compare what a cabinet holds with the book."""
     reports = await reconciling.reconcile(web.site, name, caller.name)
     return Page(rows=[ReconcileOut.of(report) for report in reports])
+
+
+@router.get("/devices/{name}/drawers", tags=["devices"])
+async def list_drawers(web: WebContext, name: str) -> Page[DrawerOut]:
+    """Every drawer of a cabinet, read now."""
+    states = await drawers.drawers(web.site, name)
+    return Page(rows=[DrawerOut.of(state) for state in states])
+
+
+@router.post("/devices/{name}/drawers/{drawer}/open", tags=["devices"])
+async def open_drawer(
+    web: WebContext,
+    caller: Caller,
+    name: str,
+    drawer: str,
+    body: OpenDrawerIn,
+    idempotency_key: IdempotencyKey = None,
+) -> DrawerOut:
+    """Open a drawer; a repeat of the same request never opens it again."""
+    request_id = one_request_id(body.request_id, idempotency_key)
+    asked = Asked(name, drawer, request_id, caller.name, body.reason)
+    return DrawerOut.of(await drawers.open_drawer(web.site, asked))
 
 
 @router.get("/jobs", tags=["jobs"])

@@ -1,0 +1,77 @@
+"""Commands for machines: how they are, their drawers."""
+
+from uuid import uuid4
+
+import click
+
+from dispensed.cli.base import json_option, told, write_fields, write_json, write_table
+from dispensed.cli.client import Json, daemon_of
+from dispensed.cli.shapes import rows_of, text
+from dispensed.cli.work import token_option
+
+_OPEN = {True: "open", False: "shut", None: "unknown"}
+
+
+@click.group(invoke_without_command=True)
+@token_option
+@json_option
+@click.pass_context
+@told
+def devices(ctx: click.Context, token: str | None, *, as_json: bool) -> None:
+    """Show every device with its state, the reason and since when."""
+    if ctx.invoked_subcommand is not None:
+        return
+    with daemon_of(ctx, token) as daemon:
+        answer = daemon.get("/devices")
+    if as_json:
+        write_json(answer)
+        return
+    columns = ("name", "capability", "protocol", "state", "since", "reason")
+    write_table(columns, [[text(row, key) for key in columns] for row in rows_of(answer)])
+
+
+@devices.command()
+@click.argument("name")
+@token_option
+@json_option
+@click.pass_context
+@told
+def drawers(ctx: click.Context, name: str, token: str | None, *, as_json: bool) -> None:
+    """Show every drawer of the cabinet NAME, read now."""
+    with daemon_of(ctx, token) as daemon:
+        answer = daemon.get(f"/devices/{name}/drawers")
+    if as_json:
+        write_json(answer)
+        return
+    write_table(
+        ("drawer", "state"), [[text(row, "drawer"), _state(row)] for row in rows_of(answer)]
+    )
+
+
+@devices.command("open")
+@click.argument("name")
+@click.argument("drawer")
+@click.option("--reason", required=True, help="Why; it is kept in the audit trail.")
+@click.option("--request-id", help="Repeat an earlier request; it never opens twice.")
+@token_option
+@json_option
+@click.pass_context
+@told
+def open_drawer(
+    ctx: click.Context, /, token: str | None, *, as_json: bool, **asked: str | None
+) -> None:
+    """Open DRAWER of the cabinet NAME and wait until it shows that it is open."""
+    request_id = asked["request_id"] or str(uuid4())
+    path = f"/devices/{asked['name']}/drawers/{asked['drawer']}/open"
+    body: Json = {"reason": asked["reason"], "request_id": request_id}
+    with daemon_of(ctx, token) as daemon:
+        answer = daemon.post(path, body, request_id=request_id)
+    if as_json:
+        write_json(answer)
+        return
+    write_fields({"drawer": text(answer, "drawer"), "state": _state(answer)})
+
+
+def _state(row: Json) -> str:
+    is_open = row.get("is_open")
+    return _OPEN[is_open if isinstance(is_open, bool) else None]

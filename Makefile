@@ -9,9 +9,10 @@ INSTALLED := $(VENV)/.installed
 LOCKED := $(VENV)/.locked
 WORKERS ?= 2
 TESTS ?= tests
+FRAMES ?= 1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check cover bench lock clean setup units
+.PHONY: help run test check cover bench fuzz lock clean setup units
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -60,6 +61,9 @@ cover: $(INSTALLED) ## Run every test with branch coverage; fails under the limi
 bench: $(INSTALLED) ## Measure postings and dispenses per second
 	@$(BIN)/python -m tests.benchmarks
 
+fuzz: $(INSTALLED) ## Send a million damaged frames through every codec (FRAMES=1000000)
+	@$(BIN)/python -m tests.fuzz --frames $(FRAMES) --json fuzz.json
+
 # Only releases that are at least two weeks old are taken; the files name no host.
 COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --upgrade \
   --generate-hashes --no-header --no-strip-extras --no-emit-index-url --no-emit-find-links \
@@ -70,6 +74,6 @@ lock: $(INSTALLED) ## Bring both lock files up to date
 	@$(COMPILE) --extra postgres --extra test --extra lint --extra build -o requirements-dev.lock
 
 clean: ## Remove everything that was made here
-	rm -rf $(VENV) .demo .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache \
+	rm -rf $(VENV) .demo fuzz.json .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache \
 	  .import_linter_cache .coverage .coverage.* htmlcov dist build tests/peers/node/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

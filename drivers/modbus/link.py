@@ -1,11 +1,13 @@
 """One request and its one answer on Modbus, and not taking a late answer for the awaited one.
 
-Why not pymodbus: its RTU client hands a late answer to the next request of the same kind, which is
-a stale weight, and repeats a write that was not answered, which is a second tare. On TCP a number
-tells answers apart. On RTU nothing does but the length, so that reads of one block take different
-lengths in turn. Once as many requests are unanswered as there are lengths, an answer is believed
-only when nothing else comes for as long as the oldest of them is old: were it late by that time or
-less, the answers to the requests in between would still be on their way and come then.
+Why not pymodbus: its RTU client hands a late answer to the next request of the same length, which
+is a stale weight (measured with 3.16: the second read got the answer to the first, the third that
+to the second), and by default repeats a write that was not answered, which is a second tare.
+
+On TCP a number tells answers apart. On RTU nothing does but the length, so that reads of one block
+take different lengths in turn. Once as many requests are unanswered as there are lengths, an answer
+is believed only when nothing else comes for as long as the oldest of them is old: were it late by
+that time or less, the answers to the requests in between would still be on their way and come then.
 """
 
 import asyncio

@@ -24,6 +24,8 @@ KNOWN = (
     "plausible_min",
     "plausible_max",
 )
+SERIAL_SCHEMES = ("serial", "rfc2217")
+"""Addresses of a serial port, here or at a gateway; only RTU goes over it."""
 RTU_UNITS = range(1, 248)
 """Addresses on a serial line; 0 is a broadcast. Source: serial line V1.02, 2.2."""
 RTU_LENGTHS_MIN = 3
@@ -72,7 +74,7 @@ def parse_options(address: str, options: Mapping[str, Value]) -> Options:
         framing=framing,
         unit_id=_unit_id(options, it, framing),
         counts=_counts(it, framing),
-        silence_s=_silence_s(address, framing),
+        silence_s=_silence_s(address),
         serial=_text(options, "serial", ""),
         unit=_text(options, "unit", "g"),
         line_timeout_s=_seconds(options, "line_timeout_s", 1.0),
@@ -96,11 +98,11 @@ def parse_options(address: str, options: Mapping[str, Value]) -> Options:
 
 
 def _framing(address: str, options: Mapping[str, Value], it: RegisterMap) -> Framing:
-    network = urlsplit(address).scheme == "tcp"
-    text = _text(options, "framing", it.framing.value if network else Framing.RTU.value)
+    serial = urlsplit(address).scheme in SERIAL_SCHEMES
+    text = _text(options, "framing", Framing.RTU.value if serial else it.framing.value)
     if text not in tuple(Framing):
         raise ValueError(f"option 'framing': {text!r} is not one of {', '.join(Framing)}")
-    if not network and text != Framing.RTU:
+    if serial and text != Framing.RTU:
         raise ValueError(f"option 'framing': {text!r} needs an address tcp://HOST:PORT")
     return Framing(text)
 
@@ -126,13 +128,11 @@ def _counts(it: RegisterMap, framing: Framing) -> tuple[int, ...]:
     return it.counts[:RTU_LENGTHS_MAX]
 
 
-def _silence_s(address: str, framing: Framing) -> float:
+def _silence_s(address: str) -> float:
     parts = urlsplit(address)
     baud = parse_qs(parts.query).get("baud", ["9600"])[-1]
-    if framing is Framing.TCP or parts.scheme == "tcp" or not baud.isdecimal() or int(baud) == 0:
-        return (
-            0.0  # a gateway keeps the silence itself; a bad baud rate is the transport's to refuse
-        )
+    if parts.scheme not in SERIAL_SCHEMES or not baud.isdecimal() or int(baud) == 0:
+        return 0.0  # a gateway keeps the silence; a bad baud rate is the transport's to refuse
     return max(_SILENCE_MIN_S, _SILENCE_CHARACTERS * _CHARACTER_BITS / int(baud))
 
 

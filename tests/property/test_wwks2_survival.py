@@ -11,7 +11,17 @@ from xml.sax.saxutils import quoteattr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.base import InputAsked, InputDecision, PickLine, PickOrder, ProtocolError, TaskState
+from drivers.base import (
+    InputAsked,
+    InputDecision,
+    OutputReported,
+    Pack,
+    PickLine,
+    PickOrder,
+    ProtocolError,
+    TaskReport,
+    TaskState,
+)
 from drivers.wwks2 import messages as wire
 from drivers.wwks2.codec import decode, encode, interpret
 from drivers.wwks2.driver import Wwks2Driver
@@ -21,6 +31,8 @@ from tests.unit.wwks2_manual import MANUAL, ROBOT_SAYS, attributes, bounds, faul
 WORDS = ("", "A1", "1004", "a <&> \"b'", "]]>", "</WWKS>", "\u00e9\u4e2d", "\\x1d10", " ")
 DAYS = ("2027-10-31", "1999-01-01", "9999-12-31")
 UNKNOWN = ("ArticleInfoRequest", "InfeedInputRequest", "StockUpdateResponse", "NewMessage", "Odd")
+OPEN = PickOrder("1004", (PickLine("A1", "B1", 1),))
+DONE = TaskReport("1004", TaskState.COMPLETED, (Pack("5", "A1", "B1", None),))
 ORDER = PickOrder("77", (PickLine("A1", "B1", 1),))
 IDS = ("1", "2", "1001", "1002", "1003", "1004", "x")
 
@@ -110,6 +122,8 @@ async def survive(said: list[tuple[str, bytes]], cut: int) -> None:
         driver = stand.driver()
         driver.on_input(mirror)
         peer = await stand.up(driver)
+        delivering = asyncio.ensure_future(driver.deliver(OPEN, timeout_s=5))
+        peer.say(queued(await peer.hear()))
         stream = b"".join(raw for _, raw in said)
         for at in range(0, len(stream), cut):
             peer.say_raw(stream[at : at + cut])
@@ -124,6 +138,7 @@ async def survive(said: list[tuple[str, bytes]], cut: int) -> None:
         check_stored(stand, said)
         assert stand.watching is not None
         assert not stand.watching.done()
+        assert await end_of(delivering, said, peer) == expected_end(said)
         await still_delivers(driver, peer)
 
 
@@ -151,6 +166,26 @@ def check_stored(stand: Stand, said: list[tuple[str, bytes]]) -> None:
         with contextlib.suppress(ProtocolError):  # a stored pack without an id
             facts = interpret(raw)
         assert (raw in raws) == (facts != ())
+
+
+async def end_of(
+    delivering: asyncio.Future[TaskReport], said: list[tuple[str, bytes]], peer: Peer
+) -> TaskReport:
+    if expected_end(said) == DONE:
+        peer.say(completed("1004"))
+    return await delivering
+
+
+def expected_end(said: list[tuple[str, bytes]]) -> TaskReport:
+    """The first message about the open order is its end, whatever else is said."""
+    for name, raw in said:
+        if name == "OutputMessage":
+            (fact,) = interpret(raw)
+            assert isinstance(fact, OutputReported)
+            if fact.order_id == "1004":
+                packs = {pack.pack_id: pack for pack in fact.packs}
+                return TaskReport("1004", TaskState(fact.status.value), tuple(packs.values()))
+    return DONE
 
 
 async def still_delivers(driver: Wwks2Driver, peer: Peer) -> None:

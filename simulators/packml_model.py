@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from drivers.packml.binary import Descriptor
-from drivers.packml.codec import State
+from drivers.packml.codec import State, UnitMode
 from simulators.base import FaultPlan, Json
 
 JOB_FAULTS = (
@@ -25,6 +25,7 @@ JOB_FAULTS = (
 CONDITIONS = (
     "slow_feed",  # pieces fall at a tenth of the speed
     "no_start",  # answers Good to Start and does nothing
+    "mode_stuck",  # answers Good to SetUnitMode and stays in its mode
 )
 TARGET = "TargetCount"
 """The name of the parameter that takes the number of pieces."""
@@ -77,6 +78,8 @@ _COMMANDS: Mapping[str, tuple[frozenset[State], State]] = {
 }
 """Command -> the states it is accepted in, and where it leads."""
 COMMANDS = tuple(_COMMANDS)
+_RESTING = frozenset({State.STOPPED, State.IDLE, State.ABORTED, State.COMPLETE})
+"""States in which the mode may be changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,7 @@ class CounterModel:
         self._dispensed = 0
         self._rejected = 0
         self.current = State.STOPPED
+        self.mode = UnitMode.PRODUCE
         self.processed = Total()
         self.defective = Total()
         self.parameters: tuple[Descriptor, ...] = ()
@@ -129,13 +133,22 @@ class CounterModel:
     @property
     def settings(self) -> tuple[str, ...]:
         """The names that `set` takes."""
-        return ("hopper", "defective_rate", "rate_per_s", "count_per_job", "operator", "panel")
+        return (
+            "hopper",
+            "defective_rate",
+            "rate_per_s",
+            "count_per_job",
+            "mode",
+            "operator",
+            "panel",
+        )
 
     def set(self, name: str, value: str) -> None:
         """Change something at the machine.
 
         `hopper`: pieces in it (-1 endless). `defective_rate`: 0 to 1. `rate_per_s`: pieces.
-        `count_per_job`: 1 when Reset clears Count. `operator`: a command given at the panel, such
+        `count_per_job`: 1 when Reset clears Count. `mode`: PRODUCE, MAINTENANCE or MANUAL, switched
+        at the panel. `operator`: a command given at the panel, such
         as Clear. `panel`: pieces to be counted by a job that nobody ordered.
         """
         match name:
@@ -148,20 +161,28 @@ class CounterModel:
                 self._rate = _number(name, value, 0.1, 1000.0)
             case "count_per_job":
                 self._count_per_job = bool(_whole(name, value, least=0))
-            case "operator":
-                if value not in COMMANDS or not self.command(value):
-                    raise ValueError(f"operator: {value!r} is not possible in {self.current.name}")
-            case "panel":
-                wanted = Descriptor(1, TARGET, 0, "", float(_whole(name, value, least=1)))
-                if not self.command("Start", (wanted,)):
-                    raise ValueError(f"panel: no job can be started in {self.current.name}")
+            case "mode" | "operator" | "panel":
+                self._by_hand(name, value)
             case _:
                 raise ValueError(f"setting {name!r} is not one of {', '.join(self.settings)}")
+
+    def _by_hand(self, name: str, value: str) -> None:
+        """Do what a person at the panel does."""
+        if name == "mode":
+            done = value in UnitMode.__members__ and self.set_mode(UnitMode[value])
+        elif name == "operator":
+            done = value in COMMANDS and self.command(value)
+        else:
+            wanted = Descriptor(1, TARGET, 0, "", float(_whole(name, value, least=1)))
+            done = self.command("Start", (wanted,))
+        if not done:
+            raise ValueError(f"{name}: {value!r} is not possible in {self.current.name}")
 
     def state(self) -> dict[str, Json]:
         """Everything there is to know, the truth included."""
         return {
             "state": self.current.name,
+            "mode": self.mode.name,
             "target": self._target,
             "processed_count": self.processed.count,
             "processed_acc": self.processed.acc,
@@ -187,6 +208,8 @@ class CounterModel:
         allowed, leads_to = _COMMANDS[name]
         if self.current not in allowed:
             return False
+        if name == "Start" and self.mode is not UnitMode.PRODUCE:
+            return False
         if name == "Start":
             wanted = [item.value for item in parameters if item.name == TARGET]
             if len(wanted) != 1 or wanted[0] < 1 or wanted[0] != int(wanted[0]):
@@ -197,6 +220,14 @@ class CounterModel:
         if name in {"Stop", "Unsuspend"}:
             self.starved = False
         self._enter(leads_to)
+        return True
+
+    def set_mode(self, mode: UnitMode) -> bool:
+        """Change the mode; False when it cannot be changed now or is none."""
+        if mode is UnitMode.INVALID or self.current not in _RESTING:
+            return False
+        if not self._faults.take("mode_stuck"):
+            self.mode = mode
         return True
 
     def _begin(self, target: int, parameters: tuple[Descriptor, ...]) -> None:

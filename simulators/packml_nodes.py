@@ -32,6 +32,7 @@ from drivers.packml.codec import (
     RUNNING,
     STATE_IDS,
     State,
+    UnitMode,
 )
 from simulators.opcua import OPCUA_URI, NodeFact, NodePath, Ref
 from simulators.packml_model import CounterModel
@@ -78,8 +79,8 @@ _LEVELS: Mapping[NodePath, tuple[int, tuple[str, ...]]] = {
     ),
 }
 _SET_UNIT_MODE: NodePath = (*_ROOT, "SetUnitMode")
-_PRODUCE = 1
-"""The only unit mode of this machine (ProductionMaintenanceModeEnum)."""
+_MODES = 11
+"""Number of ProductionMaintenanceModeEnum, the modes of this machine."""
 _STATE_NODES: Mapping[int, int] = {number: node for node, number in STATE_IDS.items()}
 
 
@@ -129,20 +130,26 @@ class PackMlFace:
             for item in model.parameters
         ]
         shown[*_STATUS, "Parameter"] = _good(parameters, ua.VariantType.ExtensionObject)
+        shown[*_STATUS, "UnitModeCurrent"] = _good(int(model.mode), ua.VariantType.Int32)
         shown[*_STATUS, "EquipmentStarved"] = _good(model.starved, ua.VariantType.Boolean)
         return shown
 
     def call(self, path: NodePath, arguments: Sequence[ua.Variant]) -> int:
         """Carry out a method; return an OPC UA status code."""
         if path == _SET_UNIT_MODE:
-            wanted = [argument.Value for argument in arguments]
-            return StatusCodes.Good if wanted == [_PRODUCE] else StatusCodes.BadInvalidArgument
+            return self._set_mode([argument.Value for argument in arguments])
         try:
             parameters = _descriptors(arguments)
         except ProtocolError:
             return StatusCodes.BadInvalidArgument
         accepted = self._model.command(path[-1], parameters)
         return StatusCodes.Good if accepted else StatusCodes.BadInvalidState
+
+    def _set_mode(self, given: Sequence[object]) -> int:
+        if len(given) != 1 or given[0] not in list(UnitMode):
+            return StatusCodes.BadInvalidArgument
+        changed = self._model.set_mode(UnitMode(given[0]))
+        return StatusCodes.Good if changed else StatusCodes.BadInvalidState
 
 
 def _levels_of(state: State) -> tuple[int | None, int | None, int | None]:
@@ -219,6 +226,14 @@ def _type_nodes() -> Iterator[NodeFact]:
             _OBJECT,
             type_of=_STATE_TYPE,
         )
+    yield NodeFact(
+        ("types", "ProductionMaintenanceModeEnum"),
+        PACKML_URI,
+        Ref(PACKML_URI, _MODES),
+        Ref(OPCUA_URI, ObjectIds.Enumeration),
+        ua.NodeClass.DataType,
+        ObjectIds.HasSubtype,
+    )
     for number, (name, encoding) in _STRUCTURES.items():
         yield NodeFact(
             ("types", name),
@@ -269,6 +284,8 @@ def _instance_nodes(
         if name in {"Manufacturer", "Model"}:
             value = ua.Variant(ua.LocalizedText(text, "en"), ua.VariantType.LocalizedText)
         yield _property((*identification, name), DI_URI, fresh(), value)
+    modes = ua.Variant(_numbered(_MODES, index[PACKML_URI]), ua.VariantType.NodeId)
+    yield _property((*_STATUS, "UnitSupportedModes"), PACKML_URI, fresh(), modes)
     for path, data_type in _DATA.items():
         value = shown[path].Value or ua.Variant(None)
         yield NodeFact(
@@ -293,6 +310,7 @@ _DATA: Mapping[NodePath, Ref] = {
     (*_ADMIN, "ProdProcessedCount"): Ref(PACKML_URI, 14),
     (*_ADMIN, "ProdDefectiveCount"): Ref(PACKML_URI, 14),
     (*_STATUS, "Parameter"): Ref(PACKML_URI, 16),
+    (*_STATUS, "UnitModeCurrent"): Ref(PACKML_URI, _MODES),
     (*_STATUS, "EquipmentStarved"): Ref(OPCUA_URI, ObjectIds.Boolean),
 }
 

@@ -57,6 +57,15 @@ class State(IntEnum):
     COMPLETE = 17
 
 
+class UnitMode(IntEnum):
+    """The modes that every PackML machine knows; a machine may have more (6.5.2)."""
+
+    INVALID = 0
+    PRODUCE = 1
+    MAINTENANCE = 2
+    MANUAL = 3
+
+
 RUNNING = 18
 """Number of the wrapper state of the machine level whose inside is the execute level."""
 CLEARED = 19

@@ -13,7 +13,6 @@ import asyncio
 import contextlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 
 from drivers.base import (
     CountJob,
@@ -29,6 +28,7 @@ from drivers.base import (
     Moved,
     ProtocolError,
     Sink,
+    Unsupported,
 )
 from drivers.opcua_link import check_address
 from drivers.packml.codec import (
@@ -36,20 +36,19 @@ from drivers.packml.codec import (
     PIECES_MAX,
     CountRecord,
     Counts,
-    Resets,
     StartRecord,
     State,
-    Tally,
+    UnitMode,
     count_message,
     job_token,
     read_start,
     result_of,
     start_message,
     start_parameters,
-    token_shown,
 )
 from drivers.packml.options import parse_options
-from drivers.packml.session import Command, Machine, Snapshot
+from drivers.packml.progress import RESET, Progress, token_of
+from drivers.packml.session import Command, Machine, Snapshot, until
 
 READY_TIMEOUT_S = 30.0
 """How long a machine may take from Stopped, Complete or Aborted to Idle."""
@@ -65,59 +64,18 @@ FIRST_POLL_S = 0.002
 POLL_GROWTH = 1.5
 REMEMBERED_MAX = 1024
 """Jobs of which the driver remembers the result or that their end is unknown."""
+_NO_PRODUCTION = (UnitMode.MAINTENANCE, UnitMode.MANUAL)
+"""Modes in which no job is started; a mode of the machine's own may be one to produce in."""
 _ENDED = frozenset({State.COMPLETE, State.STOPPED, State.ABORTED})
-_RESET = frozenset({State.RESETTING, State.IDLE})
+_PAUSED = frozenset({State.SUSPENDED})
+_HELD = frozenset({State.HELD})
+_AT_WORK = frozenset({State.EXECUTE, State.COMPLETING, State.COMPLETE})
+_STOPPED = frozenset({State.STOPPED})
+_ABORTED = frozenset({State.ABORTED})
+_IDLE = frozenset({State.IDLE})
 _PASSING = frozenset(
     {State.RESETTING, State.CLEARING, State.STOPPING, State.ABORTING, State.COMPLETING}
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Back:
-    """Whether Count and AccCount went back from one reading to the next."""
-
-    count: bool = False
-    acc: bool = False
-
-
-def _went_back(earlier: Tally | None, later: Tally | None) -> _Back:
-    if earlier is None or later is None:
-        return _Back()
-    return _Back(later.count < earlier.count, later.acc < earlier.acc)
-
-
-@dataclass(slots=True)
-class _Progress:
-    """What was seen of one job so far."""
-
-    job: CountJob
-    before: Counts
-    last: Counts = field(init=False)
-    resets: Resets = field(default_factory=Resets)
-    acc_reset_seen: bool = False
-    echoed: bool = False
-    ran: bool = False
-
-    def __post_init__(self) -> None:
-        self.last = self.before
-
-    def see(self, now: Snapshot, marker: str) -> None:
-        """Note a reading; raises Disagreement (moved UNKNOWN) when another job runs."""
-        processed = _went_back(self.last.processed, now.counts.processed)
-        defective = _went_back(self.last.defective, now.counts.defective)
-        self.resets = Resets(
-            self.resets.processed or processed.count, self.resets.defective or defective.count
-        )
-        self.acc_reset_seen |= processed.acc or defective.acc
-        self.last = now.counts
-        self.ran |= now.state not in _RESET
-        shown = _token(now, marker)
-        if shown == job_token(self.job, self.before):
-            self.echoed = True
-        elif self.echoed and shown is not None:
-            raise Disagreement(
-                f"job {self.job.job_id}: the machine was given another job", moved=Moved.UNKNOWN
-            )
 
 
 class PackmlDriver:
@@ -183,14 +141,14 @@ class PackmlDriver:
                 return known
             session = self._connected()
             ready = await self._make_ready(session, deadline)
-            shown = _token(ready, self._options.job_parameter) or ""
+            shown = token_of(ready, self._options.job_parameter) or ""
             if shown.rpartition("@")[0] == job.job_id:
                 self._doubt(job)
                 raise self._in_doubt_of(job)
             record = StartRecord(job, ready.counts)
             await self._sink(start_message(record))
             await self._start(session, record)
-            progress = _Progress(job, ready.counts)
+            progress = Progress(job, ready.counts)
             end = await self._follow(session, progress, deadline)
             return await self._finish(session, progress, end)
 
@@ -242,6 +200,7 @@ class PackmlDriver:
         pause = FIRST_POLL_S
         while True:
             now = await session.read()
+            self._check_mode(now)
             if now.state is State.IDLE:
                 return now
             if now.state not in _PASSING and now.state not in commands:
@@ -257,6 +216,11 @@ class PackmlDriver:
             await asyncio.sleep(pause)
             pause = min(pause * POLL_GROWTH, self._options.poll_s)
 
+    def _check_mode(self, now: Snapshot) -> None:
+        if now.mode in _NO_PRODUCTION:
+            mode = UnitMode(now.mode).name
+            raise DeviceRefused(f"{self._name}: no job can be started in mode {mode}", reason=mode)
+
     async def _start(self, session: Machine, record: StartRecord) -> None:
         """Start a job; from here on it is in doubt until its end is known."""
         options = self._options
@@ -265,12 +229,12 @@ class PackmlDriver:
         )
         self._doubt(record.job)
         try:
-            await session.call(Command.START, parameters, moved=Moved.UNKNOWN)
+            await session.start(parameters, moved=Moved.UNKNOWN)
         except DeviceRefused:
             del self._in_doubt[record.job.job_id]
             raise
 
-    async def _follow(self, session: Machine, progress: _Progress, deadline: float) -> State:
+    async def _follow(self, session: Machine, progress: Progress, deadline: float) -> State:
         """Return the state in which a job ended; at the deadline it is stopped."""
         loop = asyncio.get_running_loop()
         grace = loop.time() + START_GRACE_S
@@ -279,7 +243,7 @@ class PackmlDriver:
         while True:
             now = await session.read(moved=Moved.UNKNOWN)
             progress.see(now, self._options.job_parameter)
-            if now.state in _ENDED or (now.state in _RESET and progress.ran):
+            if now.state in _ENDED or (now.state in RESET and progress.ran):
                 return now.state
             late = loop.time() >= (deadline if progress.ran else min(deadline, grace))
             if late and stopping:
@@ -297,7 +261,7 @@ class PackmlDriver:
             await asyncio.sleep(min(pause, max(0.0, deadline - loop.time())))
             pause = min(pause * POLL_GROWTH, self._options.poll_s)
 
-    async def _finish(self, session: Machine, progress: _Progress, end: State) -> CountResult:
+    async def _finish(self, session: Machine, progress: Progress, end: State) -> CountResult:
         """Wait until the counts stand still, work out the result, deliver it."""
         deadline = asyncio.get_running_loop().time() + SETTLE_TIMEOUT_S
         while True:
@@ -315,7 +279,7 @@ class PackmlDriver:
                 )
         return await self._deliver(self._work_out(progress, end))
 
-    def _work_out(self, progress: _Progress, end: State) -> CountRecord:
+    def _work_out(self, progress: Progress, end: State) -> CountRecord:
         """Return the result of a job; raises Disagreement (moved UNKNOWN) when there is none.
 
         A count that falls short although the machine says that it reached its target is none: the
@@ -350,6 +314,88 @@ class PackmlDriver:
         while len(self._results) > REMEMBERED_MAX:
             self._results.popitem(last=False)
         return record.result
+
+    # ------------------------------------------------------------ at the machine
+
+    async def totals(self) -> Counts:
+        """Return the running counts; AccCount never goes back."""
+        return (await self._connected().read()).counts
+
+    async def state(self) -> State:
+        """Return the state of the machine."""
+        return (await self._connected().read()).state
+
+    async def pause(self, *, timeout_s: float) -> None:
+        """Make the machine Suspended, also in the middle of a job."""
+        await self._reach(Command.SUSPEND, _PAUSED, timeout_s)
+
+    async def resume(self, *, timeout_s: float) -> None:
+        """Let a Suspended machine go on. Pieces may have fallen when this fails."""
+        await self._reach(Command.UNSUSPEND, _AT_WORK, timeout_s, moved=Moved.UNKNOWN)
+
+    async def hold(self, *, timeout_s: float) -> None:
+        """Make the machine Held, also in the middle of a job."""
+        await self._reach(Command.HOLD, _HELD, timeout_s)
+
+    async def unhold(self, *, timeout_s: float) -> None:
+        """Let a Held machine go on. Pieces may have fallen when this fails."""
+        await self._reach(Command.UNHOLD, _AT_WORK, timeout_s, moved=Moved.UNKNOWN)
+
+    async def stop(self, *, timeout_s: float) -> None:
+        """Make the machine Stopped; a job ends with what fell."""
+        await self._reach(Command.STOP, _STOPPED, timeout_s)
+
+    async def abort(self, *, timeout_s: float) -> None:
+        """Make the machine Aborted from any state; a job ends with what fell."""
+        await self._reach(Command.ABORT, _ABORTED, timeout_s)
+
+    async def clear(self, *, timeout_s: float) -> None:
+        """Make an Aborted machine Stopped."""
+        async with self._alone(asyncio.get_running_loop().time() + timeout_s):
+            await self._reach(Command.CLEAR, _STOPPED, timeout_s)
+
+    async def reset(self, *, timeout_s: float) -> None:
+        """Make a Stopped or Complete machine Idle."""
+        async with self._alone(asyncio.get_running_loop().time() + timeout_s):
+            complete = await self.state() is State.COMPLETE
+            command = Command.RESET_COMPLETE if complete else Command.RESET_STOPPED
+            await self._reach(command, _IDLE, timeout_s)
+
+    async def unit_mode(self) -> int:
+        """Return the mode of the machine: a `UnitMode`, or a number of its own."""
+        mode = (await self._connected().read()).mode
+        if mode is None:
+            raise Unsupported(f"{self._name}: the machine shows no unit mode")
+        return mode
+
+    async def set_unit_mode(self, mode: int, *, timeout_s: float) -> None:
+        """Put the machine into a mode; DeviceRefused when it may not change now."""
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        async with self._alone(deadline):
+            if await self.unit_mode() == mode:
+                return
+            machine = self._connected()
+            await machine.set_mode(mode)
+            await until(
+                machine, lambda now: now.mode == mode, deadline, what=f"{self._name}: mode {mode}"
+            )
+
+    async def _reach(
+        self,
+        command: Command,
+        wanted: frozenset[State],
+        timeout_s: float,
+        *,
+        moved: Moved = Moved.NO,
+    ) -> None:
+        """Bring the machine into a state, unless it is there; the command is given once."""
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        machine = self._connected()
+        if (await machine.read()).state in wanted:
+            return
+        await machine.call(command, moved=moved)
+        what = f"{self._name}: {command.name}"
+        await until(machine, lambda now: now.state in wanted, deadline, what=what, moved=moved)
 
     # ------------------------------------------------------------ reconciling
 
@@ -387,8 +433,8 @@ class PackmlDriver:
         except DriverError as error:
             error.moved = Moved.UNKNOWN
             raise
-        shown = _token(now, self._options.job_parameter)
-        progress = _Progress(job, record.before)
+        shown = token_of(now, self._options.job_parameter)
+        progress = Progress(job, record.before)
         if shown != job_token(job, record.before) and not _nothing_fell(record.before, now):
             raise Disagreement(
                 f"{self._name}: job {job.job_id} cannot be told: the machine shows"
@@ -400,11 +446,6 @@ class PackmlDriver:
             await session.call(Command.STOP, moved=Moved.UNKNOWN)
         end = await self._follow(session, progress, deadline)
         return await self._finish(session, progress, end)
-
-
-def _token(now: Snapshot, marker: str) -> str | None:
-    """Return the job token that the machine shows, None when it shows none."""
-    return None if now.parameters is None else token_shown(now.parameters, marker)
 
 
 def _nothing_fell(before: Counts, now: Snapshot) -> bool:

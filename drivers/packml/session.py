@@ -5,13 +5,20 @@ Nodes are addressed by namespace URI and browse path; what an OPC UA session is 
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from asyncua import ua
 
-from drivers.base import DeviceUnavailable, Identity, Moved, ProtocolError, Unsupported
+from drivers.base import (
+    DeviceTimeout,
+    DeviceUnavailable,
+    Identity,
+    Moved,
+    ProtocolError,
+    Unsupported,
+)
 from drivers.opcua import UA_URI, Browse, Session, Step, value_of
 from drivers.packml.binary import (
     COUNT_ENCODING_ID,
@@ -35,6 +42,7 @@ from drivers.packml.options import Options
 PARAMETERS_MAX = 100
 _FOLD_TRIES = 5
 _FOLD_PAUSE_S = 0.01
+_LOOK_S = 0.02
 
 _BASE: Browse = ((PACKML_URI, "BaseStateMachine"),)
 _MACHINE: Browse = (*_BASE, (PACKML_URI, "MachineState"))
@@ -44,17 +52,24 @@ _CURRENT: Step = (UA_URI, "CurrentState")
 _PROCESSED: Browse = ((PACKML_URI, "Admin"), (PACKML_URI, "ProdProcessedCount"))
 _DEFECTIVE: Browse = ((PACKML_URI, "Admin"), (PACKML_URI, "ProdDefectiveCount"))
 _PARAMETER: Browse = ((PACKML_URI, "Status"), (PACKML_URI, "Parameter"))
+_MODE: Browse = ((PACKML_URI, "Status"), (PACKML_URI, "UnitModeCurrent"))
 _OBJECTS: Browse = ((PACKML_URI, "PackMLObjects"),)
 
 
 class Command(Enum):
-    """A method of one of the state machines."""
+    """A method of one of the state machines, or of the machine itself."""
 
+    ABORT = (*_BASE, (PACKML_URI, "Abort"))
     CLEAR = (*_BASE, (PACKML_URI, "Clear"))
     STOP = (*_MACHINE, (PACKML_URI, "Stop"))
     RESET_STOPPED = (*_MACHINE, (PACKML_URI, "Reset"))
     RESET_COMPLETE = (*_EXECUTE, (PACKML_URI, "Reset"))
     START = (*_EXECUTE, (PACKML_URI, "Start"))
+    HOLD = (*_EXECUTE, (PACKML_URI, "Hold"))
+    UNHOLD = (*_EXECUTE, (PACKML_URI, "Unhold"))
+    SUSPEND = (*_EXECUTE, (PACKML_URI, "Suspend"))
+    UNSUSPEND = (*_EXECUTE, (PACKML_URI, "Unsuspend"))
+    SET_UNIT_MODE = ((PACKML_URI, "SetUnitMode"),)
 
 
 _NEEDED = (Command.STOP, Command.RESET_STOPPED, Command.RESET_COMPLETE, Command.START)
@@ -62,14 +77,15 @@ _NEEDED = (Command.STOP, Command.RESET_STOPPED, Command.RESET_COMPLETE, Command.
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """State, counts and parameters of the machine, from one request.
+    """State, counts, parameters and mode of the machine, from one request.
 
-    `parameters` is None when the machine does not show them.
+    `parameters` and `mode` are None when the machine does not show them.
     """
 
     state: State
     counts: Counts
     parameters: tuple[Descriptor, ...] | None
+    mode: int | None
 
 
 class Machine:
@@ -111,17 +127,19 @@ class Machine:
         numbers = [(*state, (UA_URI, "Number")) for state in states]
         methods = [command.value for command in Command]
         wanted = [*_LEVELS, *states, *ids, *numbers, *methods, _PROCESSED, _DEFECTIVE, _PARAMETER]
+        wanted.append(_MODE)
         found = await session.resolve([(root, path) for path in wanted])
         self._nodes = {
             path: node for path, node in zip(wanted, found, strict=True) if node is not None
         }
+        self._nodes[()] = root
         needed = [*states, *(command.value for command in _NEEDED), _PROCESSED]
         if self._options.defective_count:
             needed.append(_DEFECTIVE)
         missing = ["/".join(name for _, name in path) for path in needed if path not in self._nodes]
         if missing:
             raise Unsupported(f"{self._address}: the machine has no {', '.join(missing)}")
-        candidates = [*states, *ids, *numbers, _PROCESSED, _PARAMETER]
+        candidates = [*states, *ids, *numbers, _PROCESSED, _PARAMETER, _MODE]
         if self._options.defective_count:
             candidates.append(_DEFECTIVE)
         self._reads = [path for path in candidates if path in self._nodes]
@@ -156,7 +174,13 @@ class Machine:
         if _PARAMETER in shown:
             bodies = self._bodies(shown[_PARAMETER], DESCRIPTOR_ENCODING_ID)
             parameters = tuple(decode_descriptor(body) for body in bodies)
-        return Snapshot(fold(base, machine, execute), counts, parameters)
+        mode = value_of(shown[_MODE]) if _MODE in shown else None
+        return Snapshot(
+            fold(base, machine, execute),
+            counts,
+            parameters,
+            mode if isinstance(mode, int) else None,
+        )
 
     def _level(self, shown: Mapping[Browse, ua.DataValue], level: Browse) -> LevelState:
         current = (*level, _CURRENT)
@@ -197,22 +221,47 @@ class Machine:
 
     # ------------------------------------------------------------ calling
 
+    async def start(self, parameters: Sequence[Descriptor], *, moved: Moved) -> None:
+        """Start a job with parameters; errors as `call`."""
+        index = self._session.index(PACKML_URI)
+        encoding = ua.NodeId(ua.Int32(DESCRIPTOR_ENCODING_ID), ua.Int16(index))
+        items = [
+            ua.ExtensionObject(encoding, ua.ByteString(encode_descriptor(item)))
+            for item in parameters
+        ]
+        argument = ua.Variant(items, ua.VariantType.ExtensionObject, is_array=True)
+        await self.call(Command.START, [argument], moved=moved)
+
+    async def set_mode(self, mode: int) -> None:
+        """Ask for another unit mode; errors as `call`."""
+        await self.call(Command.SET_UNIT_MODE, [ua.Variant(mode, ua.VariantType.Int32)])
+
     async def call(
-        self, command: Command, parameters: Sequence[Descriptor] = (), *, moved: Moved = Moved.NO
+        self, command: Command, arguments: Sequence[ua.Variant] = (), *, moved: Moved = Moved.NO
     ) -> None:
         """Call a method. DeviceRefused: it was not carried out; any other error carries `moved`."""
         path = command.value
         if path not in self._nodes:
             raise Unsupported(f"{self._address}: the machine has no {command.name}")
-        arguments: list[ua.Variant] = []
-        if command is Command.START:
-            encoding = ua.NodeId(
-                ua.Int32(DESCRIPTOR_ENCODING_ID), ua.Int16(self._session.index(PACKML_URI))
-            )
-            items = [
-                ua.ExtensionObject(encoding, ua.ByteString(encode_descriptor(item)))
-                for item in parameters
-            ]
-            arguments.append(ua.Variant(items, ua.VariantType.ExtensionObject, is_array=True))
         method = (self._nodes[path[:-1]], self._nodes[path])
         await self._session.call(command.name, method, arguments, moved=moved)
+
+
+async def until(
+    machine: Machine,
+    reached: Callable[[Snapshot], bool],
+    deadline: float,
+    *,
+    what: str,
+    moved: Moved = Moved.NO,
+) -> Snapshot:
+    """Look until the machine shows what is waited for; DeviceTimeout at the deadline."""
+    while True:
+        now = await machine.read(moved=moved)
+        if reached(now):
+            return now
+        if asyncio.get_running_loop().time() + _LOOK_S >= deadline:
+            raise DeviceTimeout(
+                f"{what}: not in time, the machine is {now.state.name}", moved=moved
+            )
+        await asyncio.sleep(_LOOK_S)

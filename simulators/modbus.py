@@ -42,6 +42,8 @@ _FAULTS = (
     "busy",  # every request is answered with exception 6
     "server_failure",  # exception 4
     "illegal_address",  # exception 2
+    "no_path",  # exception 10 of a gateway
+    "no_target",  # exception 11 of a gateway: the scale does not answer it
     "refused",  # commands have no effect
     "handshake_stuck",  # the bit of the handshake never moves
     "command_stuck",  # the command register keeps the code, and the code no effect
@@ -51,6 +53,8 @@ _EXCEPTIONS = {
     "busy": Code.BUSY,
     "server_failure": Code.SERVER_FAILURE,
     "illegal_address": Code.ILLEGAL_ADDRESS,
+    "no_path": Code.NO_PATH,
+    "no_target": Code.NO_TARGET,
 }
 _PAN = {"load_g": "load", "noise_d": "noise_d", "tau_s": "tau_s"}
 """Settings of the pan, by the name that they have here."""

@@ -293,7 +293,8 @@ class RequestSplitter:
     """Finds requests in what a device receives; bounded; damaged frames are dropped.
 
     On TCP the length of the header parts the stream; a header that cannot be one drops all that is
-    held. On RTU a frame is what its function says and its CRC confirms.
+    held. On RTU a frame is as long as its function says; what its CRC does not confirm is dropped
+    byte by byte.
     """
 
     def __init__(self, framing: Framing) -> None:
@@ -334,19 +335,25 @@ class RequestSplitter:
         return Envelope(Framing.TCP, head[6], number), pdu
 
     def _rtu(self) -> tuple[Envelope, bytes] | None:
-        """Return the request that ends with the last byte, if one does."""
-        for start in range(len(self._buffer) - 3):
-            frame = bytes(self._buffer[start:])
-            length = _request_length(frame)
-            if length == len(frame) and crc16(frame[:-2]) == frame[-2:]:
-                self.reset()
+        """Return the request at the beginning, once it is whole; what cannot be one is dropped.
+
+        Only the beginning counts: the values of a write may look like a request themselves.
+        """
+        while len(self._buffer) > 1:
+            length = _request_length(bytes(self._buffer))
+            if length > len(self._buffer):
+                return None
+            frame = bytes(self._buffer[:length])
+            if length and crc16(frame[:-2]) == frame[-2:]:
+                del self._buffer[:length]
                 return Envelope(Framing.RTU, frame[0]), frame[1:-2]
-        del self._buffer[: max(0, len(self._buffer) - FRAME_MAX)]
+            del self._buffer[0]
         return None
 
 
 def _request_length(frame: bytes) -> int:
-    """Return how long a serial request is by its function; 0 where that cannot be told."""
+    """Return how long a serial request that begins so is; 0 where no request does."""
     if 1 <= frame[1] <= WRITE_ONE:
         return 8
-    return 9 + frame[_MANY_HEAD] if frame[1] == WRITE_MANY and len(frame) > _MANY_HEAD else 0
+    size = frame[_MANY_HEAD] if len(frame) > _MANY_HEAD else 0
+    return 9 + size if frame[1] == WRITE_MANY and size <= 2 * WRITE_MAX else 0

@@ -5,6 +5,7 @@ import contextlib
 import random
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from drivers.base import (
     Moved,
     NotStable,
     Unsupported,
+    WeightReading,
 )
 from drivers.modbus.codec import Answer, Framing, Write
 from drivers.modbus.driver import ModbusDriver
@@ -210,6 +212,18 @@ async def test_an_exception_has_its_meaning(
 
 
 @pytest.mark.parametrize(
+    ("fault", "error"), [("no_path", DeviceUnavailable), ("no_target", DeviceTimeout)]
+)
+async def test_a_gateway_without_its_scale_says_so(fault: str, error: type[DriverError]) -> None:
+    async with standing("laumas", framing=Framing.RTU) as stand:
+        stand.model.faults.switch(fault, on=True)
+        with pytest.raises(error, match="gateway"):
+            await stand.scale.weigh(timeout_s=0.3)
+        stand.model.faults.switch(fault, on=False)
+        assert await stand.weight() == "0.000"
+
+
+@pytest.mark.parametrize(
     ("fault", "error", "doubtful"),
     [
         ("busy", NotStable, False),
@@ -257,6 +271,32 @@ async def test_another_scale_than_the_pinned_is_refused_and_a_swap_is_noticed() 
         with pytest.raises(DeviceUnavailable, match="777 is configured, 778 is there"):
             async with asyncio.timeout(PATIENCE_S):
                 await stand.scale.watch()
+
+
+async def test_a_given_tare_is_refused_or_unsupported_and_zero_clears() -> None:
+    async with standing() as stand:
+        stand.model.set("load_g", "5")
+        await stand.scale.tare(timeout_s=PATIENCE_S)
+        for grams, unit in (("-1", "g"), ("NaN", "g"), ("1", "kg")):
+            with pytest.raises(DeviceRefused, match=f"no tare of {grams} {unit}"):
+                await stand.scale.set_tare(WeightReading(Decimal(grams), unit, stable=True))
+        with pytest.raises(Unsupported, match="no preset tare"):
+            await stand.scale.set_tare(WeightReading(Decimal(1), "g", stable=True))
+        assert await stand.weight() == "0.000"
+        await stand.scale.set_tare(WeightReading(Decimal("0.0"), "g", stable=True))
+        assert await stand.weight() == "5.000"
+        await stand.scale.set_tare(None)
+        assert await stand.weight() == "5.000", "no tare is active: the toggle is not sent"
+
+
+async def test_zero_ends_a_tare() -> None:
+    async with standing() as stand:
+        stand.model.set("load_g", "5")
+        await stand.scale.tare(timeout_s=PATIENCE_S)
+        stand.model.set("load_g", "1")
+        await stand.scale.zero(timeout_s=PATIENCE_S)
+        assert await stand.weight() == "0.000"
+        assert stand.model.state()["net_mode"] is False
 
 
 async def test_unit_and_plausible_window_are_checked() -> None:

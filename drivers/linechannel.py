@@ -181,6 +181,7 @@ class Channel:
             if not self._splitter.pending:
                 return None
             self._spoilt(self._forget())
+            self._missed = True  # the rest may come late, or the scale only echoes
             raise ProtocolError("an answer without an end") from None
         return self._frames.pop(0)
 

@@ -15,6 +15,7 @@ _WORDS = {
     ord("E"): Kind.ECHO_ON,
     ord("F"): Kind.ECHO_OFF,
 }
+_LETTERS = {kind: bytes([letter]) for letter, kind in _WORDS.items()}
 _FIXED: dict[Kind, Said] = {
     Kind.TEST: Done(),
     Kind.ECHO_ON: Told(ECHO),
@@ -70,7 +71,7 @@ def _say(scale: LineScaleModel, order: Order) -> bytes:
     failed = scale.faults.active("self_test")
     kind = order.kind
     if scale.echoing and kind is not Kind.ECHO_ON:
-        return kind.encode()  # characters that are no frame
+        return _LETTERS.get(kind, b"?")  # no frame
     if kind in _FIXED:
         return encode(_FIXED[kind])
     if kind is Kind.TEST_RESULT:

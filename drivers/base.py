@@ -315,6 +315,8 @@ class CountJob:
     """One counting order. `job_id` is the caller's; the same id never counts twice.
 
     `article`, `lot` and `source` are echoed in the report so that a stored message stands alone.
+    The weight of one piece (mean and spread, micrograms) is told where it is known, for counters
+    that weigh; it is not part of what makes two jobs the same.
     """
 
     job_id: str
@@ -322,6 +324,8 @@ class CountJob:
     lot: str
     source: str
     pieces: int
+    piece_weight_ug: int | None = field(default=None, compare=False)
+    piece_weight_sd_ug: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

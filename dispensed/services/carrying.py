@@ -145,16 +145,18 @@ async def _deliver(site: Site, work: Commanded) -> None:
 
 async def _count(site: Site, work: Commanded, hold: HeldRow) -> None:
     counter = site.machines.counter(work.device)
-    await counter.count(_job(hold), timeout_s=site.options.command_timeout_s)
+    await counter.count(_job(hold, work.item), timeout_s=site.options.command_timeout_s)
 
 
-def _job(hold: HeldRow) -> CountJob:
+def _job(hold: HeldRow, item: Item) -> CountJob:
     return CountJob(
         job_id=hold.order_id,
         article=hold.item_id,
         lot=hold.lot,
         source=hold.location_id,
         pieces=hold.milli // MILLI,
+        piece_weight_ug=item.piece_weight_ug,
+        piece_weight_sd_ug=item.piece_weight_sd_ug,
     )
 
 
@@ -257,7 +259,8 @@ async def ask_again(site: Site, dispense_id: int) -> DispenseRow:
     if row.device_id in site.machines.device_names(Route.CABINET.value):
         known = await _ask_cabinet(site, row, last[0].order_id)
     else:
-        known = await _ask_counter(site, row.device_id, last)
+        item = await site.store.read(lambda tx: catalog.get_item(tx, row.item_id))
+        known = await _ask_counter(site, row.device_id, item, last)
     if known:
         await site.store.write(lambda tx: conclude(tx, site, dispense_id))
         site.changes.notify("dispenses", "stock")
@@ -282,10 +285,10 @@ async def _ask_cabinet(site: Site, row: DispenseRow, order_id: str) -> bool:
     return True
 
 
-async def _ask_counter(site: Site, device: str, holds: tuple[HeldRow, ...]) -> bool:
+async def _ask_counter(site: Site, device: str, item: Item, holds: tuple[HeldRow, ...]) -> bool:
     counter = site.machines.counter(device)
     for hold in holds:
         find = partial(inbox.find_raw, device_id=device, key=f"start:{hold.order_id}")
         started = await site.store.read(find)
-        await counter.reconcile(_job(hold), started)
+        await counter.reconcile(_job(hold, item), started)
     return True

@@ -244,18 +244,20 @@ class Session:
         return node.Identifier if isinstance(node.Identifier, int) else None
 
     async def identify(self, machine: ua.NodeId) -> Identity:
-        """Return the nameplate of a machine (DI, or Machinery's Identification).
+        """Return the nameplate of a machine: that of its Identification, else its own (DI).
 
         Raises DeviceUnavailable when another serial number than the configured one answers.
         """
         plates: list[Browse] = [((DI_URI, name),) for name in _PLATE]
         deep: list[Browse] = [((DI_URI, "Identification"), *plate) for plate in plates]
         found = await self.resolve([(machine, path) for path in (*deep, *plates)])
-        texts = []
-        for at in range(len(_PLATE)):
-            node = found[at] or found[at + len(_PLATE)]
-            texts.append("" if node is None else text_of((await self.read([node]))[0]))
-        maker, model, serial, firmware = texts
+        shown = await self.read([node for node in found if node is not None])
+        texts = iter(map(text_of, shown))
+        told = ["" if node is None else next(texts) for node in found]
+        maker, model, serial, firmware = (
+            one or other
+            for one, other in zip(told[: len(_PLATE)], told[len(_PLATE) :], strict=True)
+        )
         identity = Identity(maker, model, serial, firmware, link=self._link.told())
         if self._link.serial and identity.serial != self._link.serial:
             raise DeviceUnavailable(

@@ -2,8 +2,8 @@
 
 Source: OPC 40200 "OPC UA for Weighing Technology" 1.01 (WeightItemType in 10.3, WeightType and
 PrintableWeightType in 11.2 and 11.3) and its nodeset of 2023-03-01 for the numeric ids; OPC 10000-8
-1.05 for ValuePrecision and units. 1.00 has the same nodes and `Invalid` beside them; 2.00 lies in
-another namespace and was not tried. Not verified on hardware.
+1.05 for ValuePrecision and units. 1.00 has the same nodes and `Invalid` beside them; 2.00 (nodeset
+of 2025-03-01) has the same names and ids in another namespace. Not verified on hardware.
 """
 
 import math
@@ -17,6 +17,8 @@ from drivers.base import ProtocolError
 from drivers.opcua_binary import UNITS_URI, Reader, float64, text, unit_id_of
 
 SCALES_URI = "http://opcfoundation.org/UA/Scales"
+SCALES_V2_URI = "http://opcfoundation.org/UA/Scales/V2/"
+"""The namespace of OPC 40200 2.00."""
 WEIGHT_ENCODING_ID = 88
 """Numeric id of WeightType's binary encoding in the Scales namespace."""
 PRINTABLE_ENCODING_ID = 97

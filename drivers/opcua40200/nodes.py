@@ -2,7 +2,8 @@
 
 Source: OPC 40200 1.01, 8.4 (ScaleDeviceType), 8.11 (PieceCountingScaleType), 10.3 (WeightItemType).
 Everything beside the weight, its unit and its range is optional there, the methods too. What
-belongs together is read in one request.
+belongs together is read in one request. 2.00 has the same names in a namespace of its own; paths
+are written here in that of 1.01.
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from drivers.opcua import UA_URI, Browse, Session, value_of
 from drivers.opcua40200.codec import (
     PRINTABLE_ENCODING_ID,
     SCALES_URI,
+    SCALES_V2_URI,
     WEIGHT_ENCODING_ID,
     Part,
     Unit,
@@ -72,6 +74,7 @@ class ScaleNodes:
         self._session = Session(address, link)
         self._nodes: dict[Browse, ua.NodeId] = {}
         self._reads: list[Browse] = []
+        self._uri = SCALES_URI
         self.capacity: Decimal | None = None
         """Upper end of the range that the scale says it weighs in."""
 
@@ -94,14 +97,15 @@ class ScaleNodes:
 
     async def _find(self) -> Identity:
         session = self._session
-        session.index(SCALES_URI)
-        root = await session.find(_WEIGHT)
+        self._uri = SCALES_V2_URI if session.knows(SCALES_V2_URI) else SCALES_URI
+        session.index(self._uri)
+        root = await session.find(self._here(_WEIGHT))
         methods = [((SCALES_URI, command.value),) for command in Command]
         flags = [_own(name) for name in _FLAGS]
         parts = [_own(part.value) for part in Part]
         reads = [_WEIGHT, _UNIT, _PRECISION, _PRINTED, _PIECES, *flags, *parts]
         wanted = [*reads, _RANGE, _ALLOWED, *methods]
-        found = await session.resolve([(root, path) for path in wanted])
+        found = await session.resolve([(root, self._here(path)) for path in wanted])
         self._nodes = {
             path: node for path, node in zip(wanted, found, strict=True) if node is not None
         }
@@ -113,6 +117,10 @@ class ScaleNodes:
         self._reads = [path for path in reads if path in self._nodes]
         self.capacity = await self._upper_end()
         return await session.identify(root)
+
+    def _here(self, path: Browse) -> Browse:
+        """Return a path in the namespace that this scale uses."""
+        return tuple((self._uri if uri == SCALES_URI else uri, name) for uri, name in path)
 
     async def _upper_end(self) -> Decimal | None:
         if _RANGE not in self._nodes:
@@ -171,7 +179,7 @@ class ScaleNodes:
             return None
         if (
             not isinstance(value, ua.ExtensionObject)
-            or self._session.numeric(value.TypeId, SCALES_URI) != encoding
+            or self._session.numeric(value.TypeId, self._uri) != encoding
             or value.Body is None
         ):
             raise ProtocolError(f"{self._address}: a structure of Scales was expected")

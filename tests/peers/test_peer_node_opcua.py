@@ -1,75 +1,23 @@
-"""Our counter driver reads and runs a PackML machine of node-opcua, built from its own nodeset.
+"""Our drivers read and run a counter and two scales of node-opcua, built from its own nodesets.
 
 That server numbers its namespaces otherwise, encodes the structures itself and knows the states by
-the nodes of its own copy of the nodeset.
+the nodes of its own copies of the nodesets: PackML 1.01, and Scales 2.00.
 """
 
-import asyncio
-import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from drivers.base import CountJob, CountResult, DeviceSpec
+from drivers.base import CountJob, CountResult, DeviceSpec, Unsupported, WeightReading
+from drivers.opcua40200.driver import Opcua40200Driver, PieceReading
 from drivers.packml.codec import Tally, read_count, read_start
 from drivers.packml.driver import PackmlDriver
 from tests.contract.transports import Inbox
 from tests.peers.conftest import Node
+from tests.peers.node_peer import node_peer
 
 pytestmark = pytest.mark.peer
-START_S = 60.0
-LINE_S = 20.0
-
-
-@dataclass(slots=True)
-class Peer:
-    """The other implementation, in a process of its own."""
-
-    process: asyncio.subprocess.Process
-    port: int = 0
-
-    async def line(self, timeout_s: float = LINE_S) -> dict[str, object]:
-        """The next JSON object that it prints; its log lines are passed over."""
-        assert self.process.stdout is not None
-        async with asyncio.timeout(timeout_s):
-            while True:
-                raw = await self.process.stdout.readline()
-                assert raw, "the peer ended"
-                if raw.startswith(b"{"):
-                    parsed: dict[str, object] = json.loads(raw)
-                    return parsed
-
-    @property
-    def address(self) -> str:
-        return f"opc.tcp://127.0.0.1:{self.port}/counter"
-
-
-@asynccontextmanager
-async def _peer(node: Node, folder: Path) -> AsyncIterator[Peer]:
-    process = await asyncio.create_subprocess_exec(
-        *node.command("packml_server.mjs", str(folder / "pki")),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    peer = Peer(process)
-    try:
-        port = (await peer.line(START_S))["port"]
-        assert isinstance(port, int)
-        peer.port = port
-        yield peer
-    finally:
-        assert process.stdin is not None
-        process.stdin.close()
-        try:
-            async with asyncio.timeout(LINE_S):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
 
 
 async def test_a_node_opcua_machine_is_found_and_counted_on(node: Node, tmp_path: Path) -> None:
@@ -80,7 +28,7 @@ async def test_a_node_opcua_machine_is_found_and_counted_on(node: Node, tmp_path
         "settle_ms": 20,
         "poll_ms": 10,
     }
-    async with _peer(node, tmp_path) as peer:
+    async with node_peer(node, "packml_server.mjs", "/counter", tmp_path) as peer:
         driver = PackmlDriver(DeviceSpec("counter", peer.address, options), inbox.put)
         await driver.connect()
         first = await driver.count(
@@ -122,9 +70,48 @@ async def test_a_node_opcua_machine_is_named_by_its_path_and_told_no_job(
         "root": "Vial filler",
         "job_parameter": "",
     }
-    async with _peer(node, tmp_path) as peer:
+    async with node_peer(node, "packml_server.mjs", "/counter", tmp_path) as peer:
         driver = PackmlDriver(DeviceSpec("counter", peer.address, options), inbox.put)
         await driver.connect()
         result = await driver.count(CountJob("417-2", "a", "l", "s", 12), timeout_s=30)
         await driver.close()
     assert result == CountResult("417-2", counted=12, defective=1, complete=True)
+
+
+async def test_a_node_opcua_scale_is_weighed_tared_and_counted_with(
+    node: Node, tmp_path: Path
+) -> None:
+    options: dict[str, str | int | float | bool] = {
+        "security": "none",
+        "user": "anonymous",
+        "root": "DeviceSet/Bench",
+        "serial": "PEER-Bench",
+    }
+    async with node_peer(node, "scales_server.mjs", "/scale", tmp_path) as peer:
+        scale = Opcua40200Driver(DeviceSpec("scale", peer.address, options), Inbox().put)
+        identity = await scale.connect()
+        assert (identity.maker, identity.serial) == ("A peer", "PEER-Bench")
+        reading = await scale.weigh(timeout_s=10)
+        assert (str(reading.value), reading.unit, reading.stable) == ("62.50", "g", True)
+        assert (await scale.tare(timeout_s=10)).value == Decimal("62.50")
+        await scale.set_tare(None)
+        await scale.set_tare(WeightReading(Decimal("50.0"), "g", stable=True))
+        assert str((await scale.weigh(timeout_s=10)).value) == "12.50"
+        assert await scale.pieces(timeout_s=10) == PieceReading(50, stable=True)
+        await scale.set_piece_weight(Decimal("0.125"))
+        assert await scale.pieces(timeout_s=10) == PieceReading(100, stable=True)
+        called = [await peer.line() for _ in range(4)]
+        await scale.close()
+        options |= {"root": "DeviceSet/Floor", "serial": ""}
+        floor = Opcua40200Driver(DeviceSpec("scale", peer.address, options), Inbox().put)
+        await floor.connect()
+        assert (await floor.read()).value == Decimal("12.5")
+        with pytest.raises(Unsupported, match="set equal_reads"):
+            await floor.weigh(timeout_s=10)
+        await floor.close()
+    assert called == [
+        {"called": "SetTare", "given": []},
+        {"called": "ClearTare", "given": []},
+        {"called": "SetPresetTare", "given": [50, 4674125]},
+        {"called": "SetReferencePieceWeight", "given": [125, 5064525]},
+    ]

@@ -2,28 +2,15 @@
 // of ours. Usage: node packml_server.mjs PKI_FOLDER. Prints one JSON line {"port": N} when it is up
 // and one per started job; ends when its standard input is closed.
 import opcua from "node-opcua";
+import { prepare, serve, tell } from "./opcua_server.mjs";
 
 const {
-  OPCUAServer, OPCUACertificateManager, nodesets, Variant, DataType, VariantArrayType, StatusCodes,
-  MessageSecurityMode, SecurityPolicy, coerceLocalizedText, NodeId,
+  nodesets, DataType, VariantArrayType, StatusCodes, coerceLocalizedText, NodeId,
 } = opcua;
 const PACKML = "http://opcfoundation.org/UA/PackML/";
 const PIECE_MS = 2;
 
-const server = new OPCUAServer({
-  host: "127.0.0.1",
-  port: 0,
-  resourcePath: "/counter",
-  nodeset_filename: [nodesets.standard, nodesets.di, nodesets.packML],
-  securityPolicies: [SecurityPolicy.None],
-  securityModes: [MessageSecurityMode.None],
-  disableDiscovery: true,
-  serverCertificateManager: new OPCUACertificateManager({
-    rootFolder: process.argv[2], automaticallyAcceptUnknownCertificate: true,
-  }),
-});
-await server.initialize();
-
+const server = await prepare("/counter", [nodesets.standard, nodesets.di, nodesets.packML]);
 const space = server.engine.addressSpace;
 const index = space.getNamespaceIndex(PACKML);
 const own = space.getOwnNamespace();
@@ -120,7 +107,7 @@ bind(middle, "Stop", ["Idle", "Starting", "Execute", "Completing", "Complete", "
   () => later("Stopping", "Stopped"));
 bind(inner, "Start", ["Idle"], ([argument]) => {
   const given = argument.value.map(({ name, value, unit }) => ({ name, value, unitId: unit.unitId }));
-  process.stdout.write(`${JSON.stringify({ started: given })}\n`);
+  tell({ started: given });
   wanted = given.find(({ name }) => name === "TargetCount").value;
   done = 0;
   parameters(argument.value);
@@ -131,11 +118,4 @@ enter("Stopped");
 publish();
 parameters([]);
 own.addVariable({ componentOf: machine, browseName: "Noise", dataType: "Double", value: { dataType: DataType.Double, value: 1.5 } });
-await server.start();
-process.stdout.write(`${JSON.stringify({ port: server.endpoints[0].port })}\n`);
-process.stdin.resume();
-process.stdin.on("end", async () => {
-  clearTimeout(timer);
-  await server.shutdown(0);
-  process.exit(0);
-});
+await serve(server, () => clearTimeout(timer));

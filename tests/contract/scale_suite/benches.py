@@ -167,6 +167,7 @@ class Bench:
     name: str = "SIM Balance"
     serial: str = SERIAL
     presets_tare: bool = True
+    patience_s: float = 0.2
     clears_tare: bool = True
     doubts: bool = False
     tells_range: bool = True
@@ -270,7 +271,9 @@ async def _modbus_bench(
         spec = DeviceSpec("scale1", served.address, {**given, **(options or {})})
         driver = ModbusDriver(spec, inbox.put)
         try:
-            yield Bench(driver, model, served, inbox, name, serial, presets_tare=False)
+            yield Bench(
+                driver, model, served, inbox, name, serial, presets_tare=False, patience_s=0.1
+            )
         finally:
             await driver.close()
             served.check()

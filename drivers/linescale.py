@@ -367,15 +367,8 @@ class LineScale:
         raise ProtocolError(f"{self._name}: a weight was expected, not {said}")
 
     async def _agreed(self, deadline: float, *, need: int, settled: bool) -> Heard:
-        async def ask() -> Heard:
-            try:
-                return await self._channel.ask(self._dialect.weight, deadline=deadline)
-            except (ProtocolError, DeviceTimeout) as error:
-                self._reference.failed(error)
-                raise
-
         heard = await agreed(
-            ask,
+            lambda: self._ask_weight(deadline),
             Streak[Heard](need, _frame),
             Failures(deadline),
             deadline=deadline,
@@ -385,6 +378,13 @@ class LineScale:
         if need > 1 and isinstance(heard.said, Shown):
             self._reference.trust(heard.said)
         return heard
+
+    async def _ask_weight(self, deadline: float) -> Heard:
+        try:
+            return await self._channel.ask(self._dialect.weight, deadline=deadline)
+        except (ProtocolError, DeviceTimeout) as error:
+            self._reference.failed(error)
+            raise
 
     async def _jumped(
         self, reading: WeightReading, last: Decimal, jump: Decimal, deadline: float
@@ -452,7 +452,7 @@ class LineScale:
         """Ask once whether the scale is there, and the same where it has a serial number."""
         async with self._turns.hold(IDENTIFY_TIMEOUTS * self._options.line_timeout_s) as deadline:
             if not self._serial:
-                await self._agreed(deadline, need=1, settled=False)
+                await self._ask_weight(deadline)
                 return
             command = self._dialect.about["serial"]
             heard = await self._channel.ask(command, deadline=deadline)

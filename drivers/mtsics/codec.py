@@ -7,7 +7,9 @@ value.
 
 Source: Mettler-Toledo reference manuals 11781363 (weigh modules), 11780711 (Excellence balances)
 and 30014405 (laboratory balances), chapters "Response formats", "Error messages" and levels 0 and
-1; error numbers of `S S Error` from 11781363. Not verified on hardware.
+1; error numbers of `S S Error` from 11781363. Of level 2: SU, SIU, SR, SNR and their U forms, I5,
+I10, I11, I14, PW (11780711; that PW answers as TA does is taken from the rule for responses with a
+weight). Not verified on hardware.
 """
 
 import re
@@ -44,13 +46,13 @@ HARDWARE_ERRORS = {
 _LINE = re.compile(rb"[\x20-\x7e]+")
 _NAME = re.compile(r"@|[A-Z][A-Z0-9]{0,5}")
 _VALUE = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
-_WEIGHT = re.compile(r"(S|T|TI|TA) ([SDA]) (.{10}) ([A-Za-z%]{1,4})")
+_WEIGHT = re.compile(r"(S|T|TI|TA|PW) ([SDA]) (.{10}) ([A-Za-z%]{1,4})")
 _ERROR = re.compile(r"(S) [SD] Error ([1-9][0-9]?)([bt])")
 _ARGUMENT = re.compile(r'"([^"]*)"|([^" ]+)')
 
 
 class WeightStatus(StrEnum):
-    """What a weight in a reply is: stable, still moving, or (for TA) the tare that is set."""
+    """What a weight in a reply is: stable, still moving, or (for TA, PW) what is set."""
 
     STABLE = "S"
     DYNAMIC = "D"
@@ -105,7 +107,10 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """A weight, in answer to S, SI, SIR (as `S`), T, TI or TA. `value` has the digits sent."""
+    """A weight, in answer to T, TI, TA, PW or (as `S`) S, SI, SIR, SR, SNR and those with U.
+
+    `value` has the digits sent.
+    """
 
     command: str
     status: WeightStatus
@@ -221,7 +226,11 @@ def _holds_weight(name: str, status: str) -> bool:
 def _weight(match: re.Match[str]) -> Weight:
     command, status, value, unit = match.groups()
     bare = value.lstrip(" ")
-    if (status == "A") != (command == "TA") or unit not in UNITS or not _VALUE.fullmatch(bare):
+    if (
+        (status == "A") != (command in ("TA", "PW"))
+        or unit not in UNITS
+        or not _VALUE.fullmatch(bare)
+    ):
         raise ProtocolError(f"not a weight: {match[0]!r}")
     return Weight(command, WeightStatus(status), Decimal(bare), unit)
 

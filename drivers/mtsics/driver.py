@@ -1,7 +1,8 @@
 """A scale over MT-SICS: one outstanding command, a deadline on every wait, agreement before trust.
 
-Implements levels 0 and 1 (SI, T, TA, TAC, Z, I0, I2, I3, I4, @). Source: see `codec`; tested
-against the simulator and an independent client, not on hardware. The protocol has no checksum, so
+Implements levels 0 and 1 (SI, T, TA, TAC, Z, I0 to I4, @), and of level 2 what the scale lists in
+I0: SIU, SNR, PW, I5, I10, I11, I14. Source: see `codec`; tested against the simulator and an
+independent client, not on hardware. The protocol has no checksum, so
 whatever is relied on (a weight, a tare, the serial number) is asked until the same line came twice
 in a row on a line with parity, three times without. An answer that does not fit its command, or
 came with more than was asked for, counts as nothing (see `link`).
@@ -10,7 +11,7 @@ came with more than was asked for, counts as nothing (see `link`).
 import asyncio
 import contextlib
 import functools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 
 from drivers.base import (
@@ -64,6 +65,9 @@ CALL_TIMEOUTS = 4
 """Calls without a timeout of their own may take this many line timeouts."""
 IDENTIFY_TIMEOUTS = 12
 """Identifying the scale may take this many line timeouts."""
+ABOUT = ("I1", "I2", "I3", "I4", "I5", "I10", "I11", "I14")
+"""Questions about the scale itself: levels, model and capacity, software, serial number, software
+number, name given by the owner, type, details."""
 _TARE_LIMIT = Decimal(10**9)
 _ERRORS: dict[Reason, type[DriverError]] = {
     Reason.BUSY: NotStable,
@@ -95,6 +99,7 @@ class MtsicsDriver:
         self._need = reads_needed(self._options.agreeing_reads, parity=line.parity)
         self._identity = Identity()
         self._limit: Decimal | None = None
+        self._known: frozenset[str] = frozenset()
 
     # ------------------------------------------------------------ life
 
@@ -133,13 +138,16 @@ class MtsicsDriver:
         is no upper limit, neither from the scale nor as option `plausible_max`.
         """
         async with self._turns.hold(timeout_s) as deadline:
-            most = self._options.plausible_max or self._limit
-            if most is None:
-                unit = self._options.unit
-                raise Unsupported(f"{self._name}: no capacity in {unit} known; set plausible_max")
-            window = Window(self._options.plausible_min, most)
-            heard = await self._net(deadline, need=self._need, settled=True)
-            return window.check(self._name, self._reading(heard))
+            return await self._weigh(deadline)
+
+    async def _weigh(self, deadline: float) -> WeightReading:
+        most = self._options.plausible_max or self._limit
+        if most is None:
+            unit = self._options.unit
+            raise Unsupported(f"{self._name}: no capacity in {unit} known; set plausible_max")
+        window = Window(self._options.plausible_min, most)
+        heard = await self._net(deadline, need=self._need, settled=True)
+        return window.check(self._name, self._reading(heard))
 
     async def zero(self, *, timeout_s: float) -> None:
         """Set the zero point; asked until confirmed often enough, which does not change the end."""
@@ -174,11 +182,86 @@ class MtsicsDriver:
             if self._link.unasked in ("T", "TI"):
                 self._link.unasked = ""
 
+    # ------------------------------------------------------------ beyond a scale
+
     async def commands(self) -> frozenset[str]:
-        """Return the commands that the scale says it knows (I0)."""
+        """Return the commands that the scale says it knows (I0); asked once for a connection."""
         async with self._turns.hold(LINES_MAX * self._options.line_timeout_s) as deadline:
+            return await self._commands(deadline)
+
+    async def about(self) -> Mapping[str, tuple[str, ...]]:
+        """Return what the scale says of itself: the answers to those of ABOUT that it lists.
+
+        The words of one answer stand in their order, those of several lines behind each other.
+        """
+        told: dict[str, tuple[str, ...]] = {}
+        async with self._turns.hold(LINES_MAX * self._options.line_timeout_s) as deadline:
+            listed = await self._commands(deadline)
+            for name in ABOUT:
+                if name in listed:
+                    heard = await self._agreed(Command(name), deadline)
+                    told[name] = tuple(word for line in heard.lines for word in _words(line))
+        return told
+
+    async def shown(self, *, timeout_s: float) -> WeightReading:
+        """Return the stable value in the unit of the display (SIU), which may be `PCS` or `%`.
+
+        It has agreed as a weight must; what the unit means is for the caller to know. Raises as
+        `weigh` does, Unsupported where I0 does not list SIU.
+        """
+        async with self._turns.hold(timeout_s) as deadline:
+            await self._need_command("SIU", deadline)
+            reply = (await self._net(deadline, need=self._need, settled=True, name="SIU")).reply
+            if not isinstance(reply, Weight):
+                raise ProtocolError(f"{self._name}: a weight was expected, not {reply}")
+            return WeightReading(reply.value, reply.unit, reply.status is WeightStatus.STABLE)
+
+    async def weigh_next(self, *, timeout_s: float) -> WeightReading:
+        """Wait until the load has changed and rests again (SNR), then return it as `weigh` does.
+
+        A change is at least 12.5 % of the last weight and 30 digits. Raises as `weigh` does,
+        DeviceTimeout when nothing changed in time, Unsupported where I0 does not list SNR.
+        """
+        async with self._turns.hold(timeout_s) as deadline:
+            await self._need_command("SNR", deadline)
+            before = await self._weigh(deadline)
+            while True:
+                with contextlib.suppress(ProtocolError):  # damaged on the way: look what is true
+                    await self._link.await_change(Command("SNR"), before.value, deadline=deadline)
+                after = await self._weigh(deadline)
+                if after.value != before.value:
+                    return after
+
+    async def piece_weight(self) -> WeightReading:
+        """Return the weight of one piece that the scale counts with (PW)."""
+        async with self._turns.hold(self._options.stability_timeout_s) as deadline:
+            await self._need_command("PW", deadline)
+            return await self._piece_weight(deadline)
+
+    async def set_piece_weight(self, piece: WeightReading) -> None:
+        """Make `piece` the weight of one piece; DeviceRefused when that cannot be."""
+        wanted, unit = piece.value, self._options.unit
+        if piece.unit != unit or not wanted.is_finite() or not 0 < wanted < _TARE_LIMIT:
+            raise DeviceRefused(f"{self._name}: no piece of {wanted} {piece.unit}", reason="L")
+        async with self._turns.hold(self._options.stability_timeout_s) as deadline:
+            await self._need_command("PW", deadline)
+            await self._agreed(Command("PW", (f"{wanted:f}", unit)), deadline)
+            held = (await self._piece_weight(deadline)).value
+            if held != wanted:
+                raise Disagreement(f"{self._name}: {wanted} {unit} was asked, it counts by {held}")
+
+    async def _piece_weight(self, deadline: float) -> WeightReading:
+        return self._reading(await self._agreed(Command("PW"), deadline))
+
+    async def _commands(self, deadline: float) -> frozenset[str]:
+        if not self._known:
             heard = await self._agreed(Command("I0"), deadline)
-        return frozenset(name for name in map(_listed, heard.lines) if name is not None)
+            self._known = frozenset(name for name in map(_listed, heard.lines) if name is not None)
+        return self._known
+
+    async def _need_command(self, name: str, deadline: float) -> None:
+        if name not in await self._commands(deadline):
+            raise Unsupported(f"{self._name}: the scale does not list {name}")
 
     # ------------------------------------------------------------ turns
 
@@ -205,13 +288,13 @@ class MtsicsDriver:
             unsettled=refused,
         )
 
-    async def _net(self, deadline: float, *, need: int, settled: bool) -> Heard:
+    async def _net(self, deadline: float, *, need: int, settled: bool, name: str = "SI") -> Heard:
         """Ask for the weight until the same answer came `need` times in a row.
 
         With `settled` a moving or busy scale is asked again until the deadline, and over and under
         range must agree as a weight must.
         """
-        command = Command("SI")
+        command = Command(name)
 
         async def ask() -> Heard:
             if settled:
@@ -282,6 +365,7 @@ class MtsicsDriver:
     async def _identify(self) -> None:
         allowed_s = IDENTIFY_TIMEOUTS * self._options.line_timeout_s
         deadline = asyncio.get_running_loop().time() + allowed_s
+        self._known = frozenset()
         serial = await self._serial(deadline)
         wanted = self._options.serial
         if wanted and serial != wanted:
@@ -333,6 +417,14 @@ def _answer(heard: Heard) -> Answer:
 
 def _texts(answer: Answer) -> str:
     return " ".join(each.value for each in answer.arguments if isinstance(each, Text))
+
+
+def _words(line: bytes) -> tuple[str, ...]:
+    """Return the words and texts of one line of an answer."""
+    reply = decode(line)
+    if not isinstance(reply, Answer):
+        return ()
+    return tuple(each.value if isinstance(each, Text) else each for each in reply.arguments)
 
 
 def _any(_heard: Heard) -> bool:

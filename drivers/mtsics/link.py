@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import math
 from dataclasses import dataclass
+from decimal import Decimal
 
 from drivers.base import (
     DeviceTimeout,
@@ -20,6 +22,7 @@ from drivers.mtsics.codec import (
     Refusal,
     Reply,
     ReplyStatus,
+    Weight,
     decode,
     encode_command,
 )
@@ -32,11 +35,16 @@ LINES_MAX = 200
 """Lines of one answer, or skipped while the line is brought in step."""
 QUIET_S = 0.05
 """How long the line must be silent after opening to count as idle."""
-_ANSWERED_AS = {"SI": ("S",), "@": ("I4",)}
-"""Commands whose answer has another name. Source: 11781363, commands SI and @."""
+_ANSWERED_AS = {
+    "@": ("I4",),
+    **dict.fromkeys(("SI", "SIU", "SU", "SR", "SRU", "SNR", "SNRU"), ("S",)),
+}
+"""Commands whose answer has another name. Source: 11781363, commands @, SI, SIU, SNR, SR, SU."""
 
 _MOVES_REFERENCE = frozenset({"Z", "ZI", "T", "TI", "TAC"})
 """Commands that move zero or tare. One byte makes T of TA, one bit TI of TA, two bits ZI of SI."""
+_REPEATED = frozenset({"SR", "SRU", "SNR", "SNRU"})
+"""Commands that go on answering until SI."""
 _WAIT = ("T", "Z")
 """Commands sent here whose answer may wait for stability."""
 
@@ -77,13 +85,14 @@ class Link:
         self._lines: list[bytes] = []
         self._dirty = False
         self._asked = ""
+        self._streaming = False
         self.unasked = ""
 
     async def open(self) -> None:
         """Open the line; one that is not silent is brought in step before the first command."""
         await self._line.open()
         self._forget()
-        self._dirty = False
+        self._dirty = self._streaming = False
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(QUIET_S):
                 self._note(await self._line.read())
@@ -103,12 +112,26 @@ class Link:
             await self._get_in_step(deadline)
         self._dirty = True
         self._asked = command.name
+        self._streaming = command.name in _REPEATED
         self._note(self._line.discard() + self._forget())
         await self._write(command)
         until = min(deadline, asyncio.get_running_loop().time() + wait_s)
         heard = await self._answer(command, until)
-        self._dirty = False
+        self._dirty = self._streaming
         return heard
+
+    async def await_change(self, command: Command, before: Decimal, *, deadline: float) -> None:
+        """Send a command that goes on answering; return once an answer is not the weight before.
+
+        What the scale says then is not believed, a damaged answer counts too, and the next `ask`
+        ends it. Raises DeviceTimeout, LinkLost, and what a damaged first answer raises in `ask`.
+        """
+        reply = (await self.ask(command, wait_s=math.inf, deadline=deadline)).reply
+        while isinstance(reply, Weight) and reply.value == before:
+            try:
+                reply = self._understood(await self._next_line(deadline))
+            except ProtocolError:
+                return
 
     async def _answer(self, command: Command, until: float) -> Heard:
         names = _ANSWERED_AS.get(command.name, (command.name,))
@@ -174,6 +197,8 @@ class Link:
 
     async def _get_in_step(self, deadline: float) -> None:
         """Skip what is not the answer to a harmless question; DeviceTimeout when there is none."""
+        if self._streaming:
+            await self._end_stream(deadline)
         question = Command("@" if self._asked in _WAIT else "I4")
         for _ in range(TRIES_MAX):
             self._note(self._line.discard() + self._forget())
@@ -183,6 +208,16 @@ class Link:
                 self._dirty = False
                 return
         raise DeviceTimeout(f"no answer to {question.name}")
+
+    async def _end_stream(self, deadline: float) -> None:
+        """Send SI, which ends it; one weight is skipped, and what follows is skipped later."""
+        self._streaming = False
+        await self._write(Command("SI"))
+        until = min(deadline, asyncio.get_running_loop().time() + self._line_timeout_s)
+        with contextlib.suppress(DeviceTimeout, ProtocolError):
+            await self._next_line(until)
+        self._line.discard()
+        self._forget()
 
     async def _skip_to_identity(self, until: float) -> bool:
         for _ in range(LINES_MAX):

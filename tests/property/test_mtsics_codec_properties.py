@@ -49,7 +49,7 @@ WEIGHTS = st.builds(
     st.sampled_from([WeightStatus.STABLE, WeightStatus.DYNAMIC]),
     VALUES,
     UNIT,
-) | st.builds(Weight, st.just("TA"), st.just(WeightStatus.SET), VALUES, UNIT)
+) | st.builds(Weight, st.sampled_from(["TA", "PW"]), st.just(WeightStatus.SET), VALUES, UNIT)
 ANSWERS = st.builds(
     Answer,
     NAMES.filter(lambda name: name not in ("S", "T", "TI", "TA")),

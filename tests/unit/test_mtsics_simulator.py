@@ -124,7 +124,7 @@ def test_a_negative_load_outside_the_zero_range_is_not_zeroed() -> None:
 
 def test_identification_is_as_the_manual_prints_it() -> None:
     model = balance(serial="B987654321")
-    assert asked(model, "I1") == ['I1 A "01" "2.30" "2.22" "" ""']
+    assert asked(model, "I1") == ['I1 A "012" "2.30" "2.22" "2.33" ""']
     assert asked(model, "I2") == ['I2 A "SIM Balance 320.000 g"']
     assert asked(model, "I3") == ['I3 A "1.00 0.0.0.0"']
     assert asked(model, "I4") == ['I4 A "B987654321"']
@@ -225,6 +225,8 @@ def test_the_state_says_what_lies_on_the_pan_and_what_is_shown() -> None:
         "net_g": "0.000",
         "tare_g": "12.500",
         "stable": True,
+        "display": "g",
+        "piece_g": "0.1250",
         "faults": {"motion": 2},
     }
 

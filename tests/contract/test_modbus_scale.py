@@ -36,7 +36,7 @@ PATIENCE_S = 5.0
 Options = dict[str, str | int | float | bool]
 TIMES: Options = {
     "line_timeout_s": 0.05,
-    "handshake_timeout_s": 0.4,
+    "handshake_timeout_s": 0.25,
     "stability_timeout_s": 1.0,
     "watch_interval_s": 0.01,
 }
@@ -366,7 +366,7 @@ async def over(line: MemoryLine | LateLine) -> ModbusDriver:
     return driver
 
 
-@pytest.mark.parametrize("timeouts", [1.5, 4.5, 6.5, 7.5, 15.5])
+@pytest.mark.parametrize("timeouts", [1.5, 6.5, 15.5])
 async def test_an_answer_that_is_late_by_any_time_is_never_taken(
     timeouts: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -391,7 +391,7 @@ async def test_an_answer_that_is_late_by_any_time_is_never_taken(
 async def test_bit_errors_on_rtu_give_no_wrong_weight(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weighing, "READ_PAUSE_S", 0.0)
     chance, given, wrong = random.Random(1), 0, 0
-    for trial, rate in zip(range(120), cycle_of(("0.001", "0.003", "0.01")), strict=False):
+    for trial, rate in zip(range(80), cycle_of(("0.001", "0.003", "0.01")), strict=False):
         grams = f"{chance.randrange(320_000) / 1000:.3f}"
         wire = Wire(seed=trial)
         driver = await over(MemoryLine(in_memory(grams, seed=trial), wire, parity=False))
@@ -406,7 +406,7 @@ async def test_bit_errors_on_rtu_give_no_wrong_weight(monkeypatch: pytest.Monkey
         given += 1
         wrong += str(reading.value) != grams
     assert wrong == 0
-    assert given > 60
+    assert given > 40
 
 
 def cycle_of(values: tuple[str, ...]) -> Iterable[str]:

@@ -19,7 +19,20 @@ MODEL_FAULTS = [
     "reject",
     "too_many",
 ]
-WIRE_FAULTS = ["cut_mid_frame", "duplicate", "stale", "garbage", "drop_last_byte", "burst"]
+WIRE_FAULTS = [
+    "cut_mid_frame",
+    "duplicate",
+    "stale",
+    "stale_tail",
+    "previous",
+    "garbage",
+    "garbage_at_connect",
+    "drop_last_byte",
+    "burst",
+    "half_open",
+    "split_each",
+    "join",
+]
 LINES = ["clean", "one byte", "37 bytes", "joined"]
 
 steps = st.lists(

@@ -131,6 +131,7 @@ class IppModel:
         """Media, jobs and the last ones that came out."""
         return {
             "paper": self._paper,
+            "documents": self._taken,
             "jobs_waiting": sum(not job.ended for job in self._jobs.values()),
             "printed": list(self._printed)[-SHOWN:],
             "faults": self._faults.state(),

@@ -103,7 +103,6 @@ class IppDriver:
         self._sink = sink
         self._link = IppLink(spec.name, parse_address(spec.address), self._options, sink)
         self._queue = PrintQueue(spec.name, self._options.queue_max)
-        self._asking = asyncio.Lock()
         self._jobs: OrderedDict[str, _Job] = OrderedDict()
         self._operations: frozenset[int] = frozenset()
         self._lost: str | None = "not connected"
@@ -432,8 +431,7 @@ class IppDriver:
         job: tuple[Attribute, ...] = (),
         effect: bool = False,
     ) -> Message:
-        async with self._asking:
-            return await self._link.ask(operation, about, document, job=job, effect=effect)
+        return await self._link.ask(operation, about, document, job=job, effect=effect)
 
     @contextlib.asynccontextmanager
     async def _noting_loss(self) -> AsyncIterator[None]:

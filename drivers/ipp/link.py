@@ -41,7 +41,7 @@ _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
 class IppLink:
-    """One printer; the caller sees to it that one request is open at a time.
+    """One printer, one request at a time.
 
     `effect` says that a request makes the printer print: then an error after the request may have
     arrived carries moved UNKNOWN, else NO.
@@ -54,6 +54,8 @@ class IppLink:
         self._sink = sink
         self._target = Target(address.uri)
         self._client: httpx.AsyncClient | None = None
+        self._busy = asyncio.Lock()
+        self._deadline: asyncio.Timeout | None = None
         self._request_id = 0
         self._session = ""
         self._bursts = 0
@@ -93,8 +95,11 @@ class IppLink:
     async def close(self) -> None:
         """Release the link; an open request fails."""
         client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
+        if self._deadline is not None:
+            self._deadline.reschedule(asyncio.get_running_loop().time())
+        async with self._busy:  # the open request closes its own connection first
+            if client is not None:
+                await client.aclose()
 
     async def ask(
         self,
@@ -111,11 +116,11 @@ class IppLink:
         DeviceRefused with the status of the printer as its reason.
         """
         moved = Moved.UNKNOWN if effect else Moved.NO
-        self._request_id = self._request_id % _REQUEST_IDS + 1
-        sent = request(operation, self._request_id, self._target, attributes, job)
+        number = self._request_id = self._request_id % _REQUEST_IDS + 1
+        sent = request(operation, number, self._target, attributes, job)
         body = encode(replace(sent, document=document))
         answer = await self._read(await self._post(operation, body, moved), moved)
-        if answer.request_id != self._request_id:
+        if answer.request_id != number:
             raise ProtocolError(
                 f"{self._name}: answer to request {answer.request_id}, {self._request_id} expected",
                 moved=moved,
@@ -127,12 +132,9 @@ class IppLink:
         return answer
 
     async def _post(self, operation: Operation, body: bytes, moved: Moved) -> bytes:
-        client = self._client
-        if client is None:
-            raise DeviceUnavailable(f"{self._name}: not connected")
         try:
-            async with asyncio.timeout(2 * self._options.reply_timeout_s):
-                return await self._exchange(client, body, moved)
+            async with self._busy:
+                return await self._exchange_in_time(body, moved)
         except _NOT_SENT as error:
             raise DeviceUnavailable(f"{self._name}: {str(error) or 'no answer'}") from error
         except (TimeoutError, httpx.TimeoutException) as error:
@@ -141,8 +143,18 @@ class IppLink:
                 f" {self._options.reply_timeout_s} s: faulted or offline",
                 moved=moved,
             ) from error
-        except (httpx.HTTPError, RuntimeError) as error:  # RuntimeError: the client was closed
+        except httpx.HTTPError as error:
             raise DeviceUnavailable(f"{self._name}: {error!r}", moved=moved) from error
+
+    async def _exchange_in_time(self, body: bytes, moved: Moved) -> bytes:
+        client = self._client
+        if client is None:
+            raise DeviceUnavailable(f"{self._name}: not connected")
+        try:
+            async with asyncio.timeout(2 * self._options.reply_timeout_s) as self._deadline:
+                return await self._exchange(client, body, moved)
+        finally:
+            self._deadline = None
 
     async def _exchange(self, client: httpx.AsyncClient, body: bytes, moved: Moved) -> bytes:
         headers = {"content-type": CONTENT_TYPE, "accept": CONTENT_TYPE}

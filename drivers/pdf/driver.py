@@ -208,15 +208,14 @@ class PdfDriver:
     def _publish(self, note: Path, target: Path, begun: bytes, document: bytes) -> None:
         """Make the file appear; until it does, an error leaves nothing behind: moved NO."""
         part = note.with_name(f"{note.name}{PART}")
-        left = [part]
         try:
             _write_file(part, document, exclusive=False)
             _write_file(note, begun, exclusive=True)
-            left.append(note)
             _sync_folder(note.parent)
             part.rename(target)
         except OSError as error:
-            for path in left:
+            mine = (part,) if isinstance(error, FileExistsError) else (part, note)
+            for path in mine:
                 with contextlib.suppress(OSError):
                     path.unlink(missing_ok=True)
             raise DeviceUnavailable(

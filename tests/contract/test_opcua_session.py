@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from asyncua import ua
+from asyncua.ua.status_codes import StatusCodes
 
 from drivers.base import DeviceRefused, DeviceUnavailable, DriverError, Unsupported
 from drivers.opcua import NODES_MAX, UA_URI, Browse, Changes, Session, plain, text_of, value_of
@@ -116,7 +117,7 @@ async def test_a_subscription_that_the_machine_ends_loses_the_session(stand: Sta
         changes = await session.subscribe([state], period_s=0.05)
         await changes.next(timeout_s=LONG_S)
         ended = ua.StatusChangeNotification()
-        ended.Status = ua.StatusCode(ua.UInt32(ua.StatusCodes.BadTimeout))
+        ended.Status = ua.StatusCode(ua.UInt32(StatusCodes.BadTimeout))
         result = ua.PublishResult()
         result.NotificationMessage.NotificationData = [ended]
         await changes._subscription.publish_callback(result)

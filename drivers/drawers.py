@@ -161,6 +161,17 @@ class DrawerBook:
             drawer.alarmed = False
             self._report(name, drawer, evidence)
 
+    def still(self, now: float) -> None:
+        """Queue an alarm for each drawer that stands open for too long by now."""
+        for name, drawer in self._drawers.items():
+            if drawer.is_open:
+                self.seen(name, is_open=True, now=now, evidence="not seen shut since")
+
+    def extend(self, names: Iterable[str]) -> None:
+        """Know these drawers from now on, beside those that are known."""
+        for name in names:
+            self._drawers.setdefault(name, _Drawer())
+
     def _cause(self, drawer: _Drawer, now: float) -> str:
         """Return the request that made a drawer open, which is proven by that; "" for none."""
         request = self._requests.get(drawer.commanded)
@@ -225,6 +236,10 @@ class DrawerBook:
     def needless(self, name: str, request_id: str, now: float) -> None:
         """Note that a request found its drawer open; nothing is sent for it."""
         self._add(request_id, _Request(name, now, proven=True))
+
+    def withdraw(self, request_id: str) -> None:
+        """Forget a request whose command was refused before any effect; it may be made again."""
+        self._requests.pop(request_id, None)
 
     def _add(self, request_id: str, request: _Request) -> None:
         self._requests[request_id] = request

@@ -92,9 +92,17 @@ def _opcua40200(options: Options) -> tuple[Model, _Serve]:
     return model, lambda wire: opcua40200.serve(model, wire, options.opcua or _DEFAULT_OPCUA)
 
 
+def _opcua_cabinet(options: Options) -> tuple[Model, _Serve]:
+    from simulators import opcua_cabinet  # noqa: PLC0415 - asyncua is slow to import
+
+    model = opcua_cabinet.make(options.seed)
+    return model, lambda wire: opcua_cabinet.serve(model, wire, options.opcua or _DEFAULT_OPCUA)
+
+
 ENDPOINTS: dict[str, Callable[[Options], tuple[Model, _Serve]]] = {
     "pdf": _pdf,
     "opcua40200": _opcua40200,
+    "opcua_cabinet": _opcua_cabinet,
     "packml": _packml,
 }
 """Machines that bring their own server."""

@@ -123,8 +123,8 @@ class Face(Protocol):
         """What the variables that change show at present."""
         ...
 
-    def call(self, path: NodePath, arguments: Sequence[ua.Variant]) -> int:
-        """Carry out a method; return an OPC UA status code."""
+    def call(self, path: NodePath, arguments: Sequence[ua.Variant]) -> int | list[ua.Variant]:
+        """Carry out a method; return an OPC UA status code, or what it gives back."""
         ...
 
 
@@ -225,12 +225,12 @@ class _Machine:
         return attributes
 
     def _bind(self, path: NodePath, node: ua.NodeId) -> None:
-        async def called(_parent: ua.NodeId, *arguments: ua.Variant) -> ua.StatusCode:
+        async def called(_parent: ua.NodeId, *arguments: ua.Variant) -> object:
             self.advance()
-            code = self._face.call(path, arguments)
+            answer = self._face.call(path, arguments)
             await self.show()
             self._wake.set()
-            return ua.StatusCode(ua.UInt32(code))
+            return ua.StatusCode(ua.UInt32(answer)) if isinstance(answer, int) else answer
 
         self.server.iserver.isession.add_method_callback(node, called)
 

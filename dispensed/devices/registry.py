@@ -216,8 +216,14 @@ def _lockboard(spec: DeviceSpec, sink: Sink) -> Drawers:
     return LockboardDriver(spec, sink)
 
 
-def _lockboard_interpreter() -> Interpreter:
-    from drivers.lockboard.codec import interpret  # noqa: PLC0415 - imported when first needed
+def _opcua_cabinet(spec: DeviceSpec, sink: Sink) -> Drawers:
+    from drivers.opcua_cabinet.driver import OpcuaCabinetDriver  # noqa: PLC0415 - brings asyncua
+
+    return OpcuaCabinetDriver(spec, sink)
+
+
+def _drawers_interpreter() -> Interpreter:
+    from drivers.drawers import interpret  # noqa: PLC0415 - imported when first needed
 
     return interpret
 
@@ -280,19 +286,23 @@ PRINTERS: dict[str, Callable[[DeviceSpec, Sink], LabelPrinter]] = {
     "pdf": _pdf,
     "zpl": _zpl,
 }
-DRAWERS: dict[str, Callable[[DeviceSpec, Sink], Drawers]] = {"lockboard": _lockboard}
+DRAWERS: dict[str, Callable[[DeviceSpec, Sink], Drawers]] = {
+    "lockboard": _lockboard,
+    "opcua_cabinet": _opcua_cabinet,
+}
 SCANNERS: dict[str, Callable[[DeviceSpec, Sink], Scanner]] = {"scanner": _scanner}
 INTERPRETERS: dict[str, Callable[[], Interpreter]] = {
     "ipp": lambda: _means_nothing_for_stock,
     "pdf": lambda: _means_nothing_for_stock,
     "scanner": _scanner_interpreter,
     "and": lambda: _means_nothing_for_stock,
-    "lockboard": _lockboard_interpreter,
+    "lockboard": _drawers_interpreter,
     "modbus": lambda: _means_nothing_for_stock,
     "mtsics": lambda: _means_nothing_for_stock,
     "nci": lambda: _means_nothing_for_stock,
     "ohaus": lambda: _means_nothing_for_stock,
     "opcua40200": lambda: _means_nothing_for_stock,
+    "opcua_cabinet": _drawers_interpreter,
     "packml": _packml_interpreter,
     "sbi": lambda: _means_nothing_for_stock,
     "toledo8217": lambda: _means_nothing_for_stock,

@@ -12,8 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from drivers import drawers
-from drivers.base import Fact, ProtocolError
+from drivers.base import ProtocolError
 
 STX = 0x02
 ETX = 0x03
@@ -366,8 +365,3 @@ class RequestSplitter:
             else:
                 self._buffer = self._buffer[size:]
         return found
-
-
-def interpret(raw: bytes) -> tuple[Fact, ...]:
-    """Return the fact of a stored message of the driver; raises ProtocolError."""
-    return drawers.interpret(raw)

@@ -25,6 +25,7 @@ from drivers.base import (
     ProtocolError,
     Sink,
 )
+from drivers.delivery import Delivery
 from drivers.drawers import DrawerBook
 from drivers.lockboard.bus import Bus, Heard
 from drivers.lockboard.codec import Hook, OpenRequest, StatusRequest
@@ -41,7 +42,6 @@ MISSES_MAX = 3
 """Rounds in a row in which a board was missed before it counts as silent."""
 CALL_TIMEOUT_S = 60.0
 """Upper bound of one reading of all drawers; each question is far shorter."""
-SINK_TIMEOUT_S = 10.0
 _NO_ANSWER = (ProtocolError, DeviceTimeout, Disagreement)
 
 
@@ -60,7 +60,7 @@ class LockboardDriver:
     def __init__(self, spec: DeviceSpec, sink: Sink, *, transport: Transport | None = None) -> None:
         self._name = spec.name
         self._options = parse_options(spec.options)
-        self._sink = sink
+        self._delivery = Delivery(spec.name, sink)
         line = transport or transport_for(spec.address)
         dialect = self._options.dialect
         self._bus = Bus(
@@ -77,7 +77,6 @@ class LockboardDriver:
         self._misses = dict.fromkeys(self._options.boards, 0)
         self._rounds = 0
         self._lock = asyncio.Lock()
-        self._delivering = asyncio.Lock()
         self._up = False
         self._loss: DriverError | None = None
         self._lost = asyncio.Event()
@@ -363,15 +362,4 @@ class LockboardDriver:
             self._lock.release()
 
     async def _deliver(self) -> None:
-        """Hand over what is queued, oldest first; each leaves the queue when it is durable."""
-        async with self._delivering:
-            outbox = self._book.outbox
-            while outbox:
-                try:
-                    async with asyncio.timeout(SINK_TIMEOUT_S):
-                        await self._sink(outbox[0])
-                except TimeoutError as error:
-                    raise DeviceUnavailable(
-                        f"{self._name}: what was seen could not be stored in time"
-                    ) from error
-                outbox.popleft()
+        await self._delivery.empty(self._book.outbox)

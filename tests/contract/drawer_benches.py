@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from drivers.base import DeviceSpec, DrawerReported, Drawers, DrawerState, Interpreter
-from drivers.lockboard.codec import interpret
+from drivers.drawers import interpret
 from drivers.lockboard.driver import LockboardDriver
 from simulators.base import FaultPlan
 from simulators.lockboard import LockboardModel

@@ -14,11 +14,12 @@ from contextlib import AbstractAsyncContextManager
 from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
-from simulators import opcua40200
+from simulators import opcua40200, opcua_cabinet
 from simulators.base import Model
 from simulators.opcua import Keys
 from simulators.opcua40200_model import ScaleModel
 from simulators.opcua40200_nodes import FULL, PLAIN, SINGLE
+from simulators.opcua_cabinet_model import CabinetModel
 from simulators.packml import serve
 from simulators.packml_model import CounterModel
 from simulators.serve import Served
@@ -154,6 +155,22 @@ class ScaleStand(OpcUaStand[ScaleModel]):
         super().__init__(ScaleModel(), renew, views)
 
 
+class CabinetStand(OpcUaStand[CabinetModel]):
+    """A cabinet of drawers; what the suite of drawers needs to know of it."""
+
+    def __init__(self) -> None:
+        def renew(model: CabinetModel, seed: int) -> None:
+            CabinetModel.__init__(model, seed)
+
+        super().__init__(CabinetModel(), renew, opcua_cabinet.serve)
+
+    def is_open(self, name: str) -> bool:
+        return self.do(lambda: self.model.is_open(name))
+
+    def pulses(self, name: str) -> int:
+        return self.do(lambda: self.model.pulses(name))
+
+
 def a_stand(keys: Keys | None = None) -> Iterator[Stand]:
     """The body of a fixture."""
     stand = Stand(keys)
@@ -165,6 +182,14 @@ def a_stand(keys: Keys | None = None) -> Iterator[Stand]:
 def a_scale_stand() -> Iterator[ScaleStand]:
     """The body of a fixture."""
     stand = ScaleStand()
+    stand.start()
+    yield stand
+    stand.stop()
+
+
+def a_cabinet_stand() -> Iterator[CabinetStand]:
+    """The body of a fixture."""
+    stand = CabinetStand()
     stand.start()
     yield stand
     stand.stop()

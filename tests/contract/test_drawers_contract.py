@@ -294,7 +294,7 @@ async def test_what_cannot_be_stored_is_kept_and_delivered_again_under_the_same_
             kept.append(message)
 
         assert isinstance(bench.drawers, LockboardDriver)
-        bench.drawers._sink = broken
+        bench.drawers._delivery._sink = broken
         with pytest.raises(DeviceUnavailable) as caught:
             await bench.open(bench.a, "r1")
         assert caught.value.moved is Moved.YES

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.base import DrawerReported, ProtocolError
-from drivers.drawers import DrawerRecord, encode_record
+from drivers.drawers import DrawerRecord, encode_record, interpret
 from drivers.lockboard.codec import (
     DIALECTS,
     HEARD_MAX,
@@ -21,7 +21,6 @@ from drivers.lockboard.codec import (
     RequestSplitter,
     Status,
     StatusRequest,
-    interpret,
 )
 
 NAMES = pytest.mark.parametrize("name", sorted(DIALECTS))

@@ -3,7 +3,7 @@
 import pytest
 
 from drivers.base import DrawerReported, ProtocolError
-from drivers.drawers import RECORD_MAX, DrawerRecord, encode_record
+from drivers.drawers import RECORD_MAX, DrawerRecord, encode_record, interpret
 from drivers.lockboard.codec import (
     DIALECTS,
     HEARD_MAX,
@@ -16,7 +16,6 @@ from drivers.lockboard.codec import (
     RequestSplitter,
     Status,
     StatusRequest,
-    interpret,
 )
 
 C, O = Hook.CLOSED, Hook.OPEN  # noqa: E741 - as in the tables of bits

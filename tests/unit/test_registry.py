@@ -38,6 +38,7 @@ BUILT_IN = [
     "nci",
     "ohaus",
     "opcua40200",
+    "opcua_cabinet",
     "packml",
     "pdf",
     "sbi",
@@ -76,6 +77,10 @@ GOOD = [
             "tcp://127.0.0.1:5000",
             options={"dialect": "kr-cu16", "drawers": "0.1-16"},
         ),
+    ),
+    (
+        Capability.DRAWERS,
+        Config("opcua_cabinet", "opc.tcp://127.0.0.1:4840", options=OPC_UA),
     ),
 ]
 

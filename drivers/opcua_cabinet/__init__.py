@@ -1,0 +1,1 @@
+"""Drawers that are cover functions of a LADS device, over OPC UA."""

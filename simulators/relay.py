@@ -1,17 +1,19 @@
 """A TCP relay that does to a byte stream what a bad network does, in front of any TCP server.
 
 TCP carries every byte in order or breaks the connection, so of the faults of a `Wire` only these
-make sense here: `silence`, `deaf`, `cut`, `cut_mid_frame`, `slow` and `split`; others are ignored.
+make sense here: `silence`, `deaf`, `cut`, `cut_mid_frame`, `half_open`, `slow`, `split` and `join`;
+others are ignored.
 """
 
 import asyncio
 import contextlib
+import math
 import socket
 from collections import deque
 from collections.abc import AsyncIterator
 
 from simulators.serve import BACKLOG_MAX, TICK_S
-from simulators.wire import Wire
+from simulators.wire import JOIN_S, Wire
 
 CONNECT_TIMEOUT_S = 5.0
 
@@ -26,10 +28,15 @@ class _Half:
         self._free_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
-    def send(self, data: bytes, *, delay_s: float, split: bool) -> None:
-        """Queue bytes; hangs up when more than BACKLOG_MAX wait."""
+    def send(self, data: bytes, *, delay_s: float, split: bool, grid_s: float = 0.0) -> None:
+        """Queue bytes; hangs up when more than BACKLOG_MAX wait.
+
+        With a `grid_s` they leave at the next multiple of it, together with all that is due then.
+        """
         now = asyncio.get_running_loop().time()
         self._free_at = max(now, self._free_at) + delay_s
+        if grid_s:
+            self._free_at = math.ceil(self._free_at / grid_s) * grid_s
         pieces = [bytes([byte]) for byte in data] if split else [data]
         self._queue.extend((self._free_at, piece) for piece in pieces)
         self._waiting += len(data)
@@ -64,7 +71,7 @@ class _Half:
             self._waiting -= len(piece)
             self.transport.write(piece)
         if self._queue:
-            self._timer = loop.call_at(max(due, loop.time()), self._flush)
+            self._timer = loop.call_at(max(self._queue[0][0], loop.time()), self._flush)
 
 
 class _End(asyncio.Protocol):
@@ -87,7 +94,10 @@ class _End(asyncio.Protocol):
         self._link.pass_on(data, self._out, to_machine=self._host)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - named by asyncio
-        self._link.close()
+        if self._host:
+            self._link.close()
+        else:
+            self._link.ended_by_machine()
 
 
 class _Link:
@@ -99,6 +109,7 @@ class _Link:
         self.host_end = _End(self, self._to_machine, self._to_host, host=True)
         self._machine_end = _End(self, self._to_host, self._to_machine, host=False)
         self._connecting: asyncio.Task[None] | None = None
+        self._dead = False
 
     def begin(self) -> None:
         self._relay.links.add(self)
@@ -114,6 +125,8 @@ class _Link:
 
     def pass_on(self, data: bytes, out: _Half, *, to_machine: bool) -> None:
         wire = self._relay.wire
+        if self._dead:
+            return
         if wire.faults.take("deaf" if to_machine else "silence"):
             return
         if not to_machine and wire.faults.take("cut_mid_frame"):
@@ -124,7 +137,18 @@ class _Link:
         delay_s = 0.0
         if not to_machine and wire.faults.take("slow"):
             delay_s = float(str(wire.state()["slow_s"])) / wire.speed
-        out.send(data, delay_s=delay_s, split=wire.faults.take("split"))
+        grid_s = JOIN_S / wire.speed if wire.faults.take("join") else 0.0
+        out.send(data, delay_s=delay_s, split=wire.faults.take("split"), grid_s=grid_s)
+
+    def die(self) -> None:
+        """Hang up at the machine and leave the host with a connection that nobody answers."""
+        self._dead = True
+        self._to_machine.close()
+
+    def ended_by_machine(self) -> None:
+        """Close, unless the host is to believe that the connection lives."""
+        if not self._dead:
+            self.close()
 
     def close(self) -> None:
         self._relay.links.discard(self)
@@ -188,6 +212,9 @@ class Relay:
             await self.down()
         elif self._server is None:
             await self.up()
+        elif self.links and self.wire.faults.take("half_open"):
+            for link in self.links:
+                link.die()
 
     def release(self) -> None:
         """Give the port back."""

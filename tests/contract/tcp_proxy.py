@@ -12,8 +12,8 @@ from simulators.wire import Wire
 async def tcp_proxy(address: str, wire: Wire) -> AsyncIterator[str]:
     """Put a line in front of `scheme://host:port`; yields the address to use instead.
 
-    The wire's faults `silence`, `deaf`, `cut`, `cut_mid_frame`, `slow` and `split` work, others do
-    not: TCP carries every byte in order or breaks the connection.
+    The faults that `simulators.relay` names work, others do not: TCP carries every byte in order or
+    breaks the connection.
     """
     parts = urlsplit(address)
     assert parts.hostname is not None

@@ -5,6 +5,7 @@ named by dotted key (`database.url`), and the environment (`DISPENSED__HTTP__POR
 reports all faults together with file, line and key; it opens no device and makes no folder.
 """
 
+import contextlib
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -206,8 +207,8 @@ class Settings(_Section):
         return ZoneInfo(self.site.timezone)
 
 
-DeviceCheck = Callable[[str, DeviceSettings], list[str]]
-"""Says what is wrong with one device (`dispensed.devices.registry.check`), or nothing."""
+DeviceCheck = Callable[[str, DeviceSettings, Mapping[str, DeviceSettings]], list[str]]
+"""Says what is wrong with one device among all (`dispensed.devices.registry.check`)."""
 
 
 def load(
@@ -450,17 +451,16 @@ def _cron_fault(name: str, cron: object) -> str:
 
 def _check_devices(data: Mapping[str, object], source: _Source, check: DeviceCheck) -> list[Fault]:
     """Let the drivers judge every device that is well formed in itself."""
-    faults = []
+    devices: dict[str, DeviceSettings] = {}
     for name, raw in _table(data, "devices").items():
-        try:
-            device = DeviceSettings.model_validate(raw)
-        except ValidationError:
-            continue  # Named by the validation of the whole.
-        faults += [
-            source.fault(_blamed_key(name, device, message), message)
-            for message in check(name, device)
-        ]
-    return faults
+        # What is not well formed is named by the validation of the whole.
+        with contextlib.suppress(ValidationError):
+            devices[name] = DeviceSettings.model_validate(raw)
+    return [
+        source.fault(_blamed_key(name, device, message), message)
+        for name, device in devices.items()
+        for message in check(name, device, devices)
+    ]
 
 
 def _blamed_key(name: str, device: DeviceSettings, message: str) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from simulators import (
     sbi,
     scanner,
     toledo8217,
+    weighcount,
     wwks2,
     zpl,
 )
@@ -67,6 +68,7 @@ STREAMS: dict[str, Callable[[int], StreamModel]] = {
     "sbi": sbi.make,
     "scanner": scanner.make,
     "toledo8217": toledo8217.make,
+    "weighcount": weighcount.make,
     "wwks2": wwks2.make,
     "zpl": zpl.make,
 }

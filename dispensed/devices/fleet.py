@@ -17,6 +17,7 @@ from drivers.base import (
     Counter,
     Device,
     DeviceSpec,
+    DeviceUnavailable,
     Drawers,
     DriverError,
     InputHandler,
@@ -193,6 +194,13 @@ class Fleet:
             raise DeviceUnknown(f"no {capability} is configured")
         raise DeviceDown("; ".join(_why_down(self.link(each)) for each in names))
 
+    def _part_scale(self, name: str) -> Scale:
+        """Return a scale to the counter made of it; DeviceUnavailable while it is not up."""
+        try:
+            return self.scale(name)
+        except (DeviceDown, DeviceUnknown) as error:
+            raise DeviceUnavailable(str(error)) from error
+
     def _add(self, name: str, config: DeviceConfig, sink: Sink, *, clock: Clock) -> None:
         spec = DeviceSpec(name=name, address=config.address, options=config.options)
         now = clock.now()
@@ -227,7 +235,7 @@ class Fleet:
                 self._scales[spec.name] = scale
                 return scale
             case Capability.COUNTER:
-                counter = registry.build_counter(protocol, spec, sink)
+                counter = registry.build_counter(protocol, spec, sink, self._part_scale)
                 self._counters[spec.name] = counter
                 return counter
             case Capability.CABINET:

@@ -21,6 +21,7 @@ from drivers.base import (
     Counter,
     Device,
     DeviceSpec,
+    DeviceUnavailable,
     Drawers,
     Fact,
     Interpreter,
@@ -32,6 +33,8 @@ from drivers.base import (
 )
 
 ENTRY_POINT_GROUP = "dispensed.drivers"
+ScaleLookup = Callable[[str], Scale]
+"""Gives the configured scale of a name while it is up; raises DeviceUnavailable while not."""
 
 
 class Capability(StrEnum):
@@ -198,6 +201,18 @@ def _packml(spec: DeviceSpec, sink: Sink) -> Counter:
     return PackmlDriver(spec, sink)
 
 
+def _weighcount(spec: DeviceSpec, sink: Sink, scales: ScaleLookup) -> Counter:
+    from drivers.weighcount.driver import WeighCountDriver  # noqa: PLC0415 - when first needed
+
+    return WeighCountDriver(spec, sink, lambda: scales(_part(spec.address)))
+
+
+def _weighcount_interpreter() -> Interpreter:
+    from drivers.weighcount.codec import interpret  # noqa: PLC0415 - imported when first needed
+
+    return interpret
+
+
 def _wwks2(spec: DeviceSpec, sink: Sink) -> Cabinet:
     from drivers.wwks2.driver import Wwks2Driver  # noqa: PLC0415 - imported when first needed
 
@@ -280,6 +295,10 @@ SCALES: dict[str, Callable[[DeviceSpec, Sink], Scale]] = {
     "opcua40200": _opcua40200,
 }
 COUNTERS: dict[str, Callable[[DeviceSpec, Sink], Counter]] = {"packml": _packml}
+COMPOSED: dict[str, Callable[[DeviceSpec, Sink, ScaleLookup], Counter]] = {
+    "weighcount": _weighcount
+}
+"""Counters made of a scale, which their address names: `device:NAME`."""
 CABINETS: dict[str, Callable[[DeviceSpec, Sink], Cabinet]] = {"wwks2": _wwks2}
 PRINTERS: dict[str, Callable[[DeviceSpec, Sink], LabelPrinter]] = {
     "ipp": _ipp,
@@ -292,22 +311,13 @@ DRAWERS: dict[str, Callable[[DeviceSpec, Sink], Drawers]] = {
 }
 SCANNERS: dict[str, Callable[[DeviceSpec, Sink], Scanner]] = {"scanner": _scanner}
 INTERPRETERS: dict[str, Callable[[], Interpreter]] = {
-    "ipp": lambda: _means_nothing_for_stock,
-    "pdf": lambda: _means_nothing_for_stock,
-    "scanner": _scanner_interpreter,
-    "and": lambda: _means_nothing_for_stock,
+    **dict.fromkeys((*SCALES, *PRINTERS), lambda: _means_nothing_for_stock),
     "lockboard": _drawers_interpreter,
-    "modbus": lambda: _means_nothing_for_stock,
-    "mtsics": lambda: _means_nothing_for_stock,
-    "nci": lambda: _means_nothing_for_stock,
-    "ohaus": lambda: _means_nothing_for_stock,
-    "opcua40200": lambda: _means_nothing_for_stock,
     "opcua_cabinet": _drawers_interpreter,
     "packml": _packml_interpreter,
-    "sbi": lambda: _means_nothing_for_stock,
-    "toledo8217": lambda: _means_nothing_for_stock,
+    "scanner": _scanner_interpreter,
+    "weighcount": _weighcount_interpreter,
     "wwks2": _wwks2_interpreter,
-    "zpl": lambda: _means_nothing_for_stock,
 }
 
 
@@ -317,16 +327,14 @@ INTERPRETERS: dict[str, Callable[[], Interpreter]] = {
 def protocols() -> tuple[str, ...]:
     """Return every protocol name that can be configured, built in or installed, sorted."""
     installed = {entry.name for entry in entry_points(group=ENTRY_POINT_GROUP)}
-    return tuple(
-        sorted({*SCALES, *COUNTERS, *CABINETS, *PRINTERS, *DRAWERS, *SCANNERS, *installed})
-    )
+    return tuple(sorted({*INTERPRETERS, *installed}))
 
 
 def capability_of(protocol: str) -> Capability:
     """Return what devices of `protocol` can do; raises UnknownProtocol."""
     for capability, names in (
         (Capability.SCALE, SCALES.keys()),
-        (Capability.COUNTER, COUNTERS.keys()),
+        (Capability.COUNTER, COUNTERS.keys() | COMPOSED.keys()),
         (Capability.CABINET, CABINETS.keys()),
         (Capability.PRINTER, PRINTERS.keys()),
         (Capability.DRAWERS, DRAWERS.keys()),
@@ -352,8 +360,24 @@ def build_scale(protocol: str, spec: DeviceSpec, sink: Sink) -> Scale:
     raise UnknownProtocol(f"protocol {protocol!r} is not one of a scale")
 
 
-def build_counter(protocol: str, spec: DeviceSpec, sink: Sink) -> Counter:
-    """Return a counter driver, not yet connected; ValueError names a bad address or option."""
+def _no_scale(name: str) -> Scale:
+    raise DeviceUnavailable(f"no scale {name!r} is here")
+
+
+def _part(address: str) -> str:
+    """Return the name of the device that a counter made of it has as its address."""
+    return address.removeprefix("device:")
+
+
+def build_counter(
+    protocol: str, spec: DeviceSpec, sink: Sink, scales: ScaleLookup = _no_scale
+) -> Counter:
+    """Return a counter driver, not yet connected; ValueError names a bad address or option.
+
+    `scales` is for a counter that is made of a scale.
+    """
+    if (composed := COMPOSED.get(protocol)) is not None:
+        return composed(spec, sink, scales)
     if (built_in := COUNTERS.get(protocol)) is not None:
         return built_in(spec, sink)
     if isinstance(plugin := _plugin(protocol), CounterPlugin):
@@ -419,14 +443,32 @@ def build(protocol: str, spec: DeviceSpec, sink: Sink) -> Device:
             assert_never(unreachable)
 
 
-def check(name: str, config: DeviceConfig) -> list[str]:
-    """Return what is wrong with one configured device, as texts. Touches no device."""
+def check(
+    name: str, config: DeviceConfig, devices: Mapping[str, DeviceConfig] | None = None
+) -> list[str]:
+    """Return what is wrong with one configured device, as texts. Touches no device.
+
+    `devices` are all that are configured; without them, what a device is made of is not looked for.
+    """
     spec = DeviceSpec(name=name, address=config.address, options=config.options)
     try:
         build(config.protocol, spec, _nowhere)
     except (UnknownProtocol, ValueError) as error:
         return [str(error)]
-    return []
+    if config.protocol not in COMPOSED or devices is None:
+        return []
+    scales = sorted(each for each, other in devices.items() if other.enabled and _is_scale(other))
+    if _part(config.address) in scales:
+        return []
+    known = ", ".join(scales) or "none"
+    return [f"address {config.address!r} names no scale that is configured and enabled: {known}"]
+
+
+def _is_scale(config: DeviceConfig) -> bool:
+    try:
+        return capability_of(config.protocol) is Capability.SCALE
+    except UnknownProtocol:
+        return False
 
 
 def forget_plugins() -> None:

@@ -239,6 +239,7 @@ def test_every_driver_can_be_configured_and_is_protected() -> None:
     tables = (
         registry.SCALES,
         registry.COUNTERS,
+        registry.COMPOSED,
         registry.CABINETS,
         registry.PRINTERS,
         registry.DRAWERS,

@@ -44,6 +44,7 @@ BUILT_IN = [
     "sbi",
     "scanner",
     "toledo8217",
+    "weighcount",
     "wwks2",
     "zpl",
 ]
@@ -64,6 +65,7 @@ GOOD = [
         Capability.COUNTER,
         Config("packml", "opc.tcp://127.0.0.1:4840", options=OPC_UA),
     ),
+    (Capability.COUNTER, Config("weighcount", "device:scale1", options={"settle_s": 2})),
     (Capability.CABINET, Config("wwks2", "tcp://127.0.0.1:6050")),
     (Capability.PRINTER, Config("zpl", "tcp://127.0.0.1:9100")),
     (Capability.PRINTER, Config("ipp", "ipp://127.0.0.1/ipp/print")),
@@ -101,6 +103,7 @@ def test_every_built_in_protocol_has_one_capability_and_an_interpreter() -> None
     built_in = [
         *registry.SCALES,
         *registry.COUNTERS,
+        *registry.COMPOSED,
         *registry.CABINETS,
         *registry.PRINTERS,
         *registry.SCANNERS,
@@ -128,6 +131,8 @@ def test_every_built_in_protocol_has_one_capability_and_an_interpreter() -> None
             Config("packml", "opc.tcp://127.0.0.1:1", options=OPC_UA | {"poll_ms": 0}),
             "poll_ms",
         ),
+        (Config("weighcount", "tcp://127.0.0.1:1"), "device:NAME"),
+        (Config("weighcount", "device:scale1", options={"settle_s": 31}), "settle_s"),
         (Config("zpl", "tcp://127.0.0.1:1", options={"dots": "many"}), "dots"),
         (Config("ipp", "tcp://127.0.0.1:1"), "ipp://HOST"),
         (Config("ipp", "ipp://user:word@127.0.0.1"), "ipp://HOST"),
@@ -143,6 +148,23 @@ def test_every_built_in_protocol_has_one_capability_and_an_interpreter() -> None
 def test_a_bad_address_or_option_is_named(config: Config, text: str) -> None:
     (fault,) = registry.check("device1", config)
     assert text in fault
+
+
+def test_a_counter_made_of_a_scale_needs_one_that_is_configured_and_enabled() -> None:
+    counter = Config("weighcount", "device:scale1")
+    devices = {
+        "counter1": counter,
+        "fax1": Config("fax", "tcp://127.0.0.1:2"),
+        "robot1": Config("wwks2", "tcp://127.0.0.1:3"),
+        "scale1": Config("mtsics", "tcp://127.0.0.1:1"),
+        "scale2": Config("mtsics", "tcp://127.0.0.1:4", enabled=False),
+    }
+    assert registry.check("counter1", counter, devices) == []
+    for name in ("scale2", "scale3", "robot1", "fax1", "counter1"):
+        faulty = Config("weighcount", f"device:{name}")
+        assert registry.check("counter1", faulty, devices) == [
+            f"address 'device:{name}' names no scale that is configured and enabled: scale1"
+        ]
 
 
 def test_an_unknown_protocol_is_refused_with_those_that_are_known() -> None:

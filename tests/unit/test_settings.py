@@ -1,6 +1,7 @@
 """The configuration: every fault at once, each with file, line and key."""
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -139,7 +140,10 @@ def test_device_names_outside_the_allowed_form_are_refused(tmp_path: Path) -> No
 def test_what_the_driver_says_is_placed_at_the_option_it_names(tmp_path: Path) -> None:
     seen = []
 
-    def check(name: str, device: DeviceSettings) -> list[str]:
+    def check(
+        name: str, device: DeviceSettings, devices: Mapping[str, DeviceSettings]
+    ) -> list[str]:
+        assert devices[name] is device
         seen.append((name, device.protocol))
         return ["option 'subscriber' must be 1 to 9", "address has no path"]
 

@@ -41,8 +41,9 @@ from tests.contract.transports import Inbox, outcome
 # ---------------------------------------------------------------- lost lines
 
 
+@pytest.mark.parametrize("fault", ["cut", "cut_mid_frame", "half_open"])
 async def test_a_lost_line_in_the_middle_leaves_the_job_in_doubt_until_it_is_reconciled(
-    stand: Stand, inbox: Inbox
+    stand: Stand, inbox: Inbox, fault: str
 ) -> None:
     stand.reset(speed=5)
     driver = make_driver(stand, inbox)
@@ -50,7 +51,7 @@ async def test_a_lost_line_in_the_middle_leaves_the_job_in_doubt_until_it_is_rec
     async with asyncio.TaskGroup() as group:
         task = group.create_task(outcome(lambda: driver.count(make_job(), timeout_s=LONG_S)))
         await until_fallen(stand, 5)
-        stand.fault("cut", times=1)
+        stand.fault(fault, times=1)
     lost = task.result()
     assert isinstance(lost, DriverError)
     assert lost.moved is Moved.UNKNOWN

@@ -2,16 +2,31 @@
 
 import asyncio
 from dataclasses import dataclass
+from decimal import Decimal
 
 from drivers.base import (
+    DeviceFault,
     DeviceRefused,
     DeviceTimeout,
+    DriverError,
     Moved,
     NotStable,
     ProtocolError,
     Unsupported,
 )
-from drivers.dialect import Command, Dialect, Done, Expect, Refused, Said, Shown, Status, Tare, Told
+from drivers.dialect import (
+    Command,
+    Dialect,
+    Done,
+    Doubt,
+    Expect,
+    Refused,
+    Said,
+    Shown,
+    Status,
+    Tare,
+    Told,
+)
 from drivers.transport import LinkLost, Transport
 from drivers.weighing import Garbage
 
@@ -227,6 +242,62 @@ class Channel:
         self._frames = []
         self._splitter.reset()
         return rest
+
+
+class Reference:
+    """Whether zero and tare are still what they were set to, as far as can be known.
+
+    A dialect that marks net weights shows a tare that nobody here has set. Where it does not, and a
+    damaged command may have become another one, the reference is in doubt until the same weight as
+    before is seen, or zero or tare are set.
+    """
+
+    def __init__(self, doubt: Doubt) -> None:
+        self._kind = doubt
+        self._begun = False
+        self._net: bool | None = None
+        self._mismatch = False
+        self._in_doubt = False
+        self._last: Decimal | None = None
+
+    def begin(self, said: Said) -> None:
+        """Take what a scale shows that is connected for the first time as it is."""
+        if not self._begun and isinstance(said, Shown):
+            self.settle(said)
+
+    def settle(self, said: Said | None) -> None:
+        """Note that zero or tare were set, and what the scale showed then."""
+        self._begun = True
+        self._mismatch = self._in_doubt = False
+        self._net = said.net if isinstance(said, Shown) else None
+        self._last = said.value if isinstance(said, Shown) else None
+
+    def failed(self, error: DriverError) -> None:
+        """Note a weight command without a proper answer."""
+        silent = isinstance(error, NoAnswerError)
+        if self._kind is Doubt.FAILURE or (self._kind is Doubt.SILENCE and silent):
+            self._in_doubt = self._in_doubt or self._net is None
+
+    def trust(self, shown: Shown) -> None:
+        """Note a weight that agreed."""
+        if self._net is None and not self._in_doubt:
+            self._net = shown.net
+        self._mismatch = None not in (self._net, shown.net) and self._net != shown.net
+        if not self._in_doubt or shown.value == self._last:
+            self._in_doubt = False
+            self._last = shown.value
+        else:
+            self._last = None  # what changes now is not known
+
+    def check(self, name: str) -> None:
+        """Raise DeviceFault `reference` when the reference is not known."""
+        if self._mismatch or self._in_doubt:
+            why = "net and gross changed" if self._mismatch else "a command went unanswered"
+            raise DeviceFault(
+                f"{name}: {why}; zero or tare may have moved: set one of them",
+                reason="reference",
+                moved=Moved.NO,
+            )
 
 
 def _fits(expect: Expect, said: Said) -> bool:

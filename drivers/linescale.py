@@ -9,6 +9,7 @@ and writing the weight where the dialect can do that, so that a net weight of 0 
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from decimal import Decimal
 
 from drivers.base import (
@@ -18,7 +19,6 @@ from drivers.base import (
     DeviceTimeout,
     DeviceUnavailable,
     Disagreement,
-    DriverError,
     Identity,
     Moved,
     NotStable,
@@ -29,8 +29,8 @@ from drivers.base import (
     Unsupported,
     WeightReading,
 )
-from drivers.dialect import Command, Dialect, Doubt, Refused, Said, Shown, Status, Tare, Told
-from drivers.linechannel import Channel, Heard, NoAnswerError
+from drivers.dialect import Command, Dialect, Refused, Shown, Status, Tare, Told
+from drivers.linechannel import Channel, Heard, Reference
 from drivers.lineoptions import Options
 from drivers.transport import Transport, transport_for
 from drivers.weighing import (
@@ -50,62 +50,6 @@ CALL_TIMEOUTS = 4
 """Calls without a timeout of their own may take this many line timeouts."""
 IDENTIFY_TIMEOUTS = 12
 """Identifying the scale may take this many line timeouts."""
-
-
-class _Reference:
-    """Whether zero and tare are still what they were set to, as far as can be known.
-
-    A dialect that marks net weights shows a tare that nobody here has set. Where it does not, and a
-    damaged command may have become another one, the reference is in doubt until the same weight as
-    before is seen, or zero or tare are set.
-    """
-
-    def __init__(self, doubt: Doubt) -> None:
-        self._kind = doubt
-        self._begun = False
-        self._net: bool | None = None
-        self._mismatch = False
-        self._in_doubt = False
-        self._last: Decimal | None = None
-
-    def begin(self, said: Said) -> None:
-        """Take what a scale shows that is connected for the first time as it is."""
-        if not self._begun and isinstance(said, Shown):
-            self.settle(said)
-
-    def settle(self, said: Said | None) -> None:
-        """Note that zero or tare were set, and what the scale showed then."""
-        self._begun = True
-        self._mismatch = self._in_doubt = False
-        self._net = said.net if isinstance(said, Shown) else None
-        self._last = said.value if isinstance(said, Shown) else None
-
-    def failed(self, error: DriverError) -> None:
-        """Note a weight command without a proper answer."""
-        silent = isinstance(error, NoAnswerError)
-        if self._kind is Doubt.FAILURE or (self._kind is Doubt.SILENCE and silent):
-            self._in_doubt = self._in_doubt or self._net is None
-
-    def trust(self, shown: Shown) -> None:
-        """Note a weight that agreed."""
-        if self._net is None and not self._in_doubt:
-            self._net = shown.net
-        self._mismatch = None not in (self._net, shown.net) and self._net != shown.net
-        if not self._in_doubt or shown.value == self._last:
-            self._in_doubt = False
-            self._last = shown.value
-        else:
-            self._last = None  # what changes now is not known
-
-    def check(self, name: str) -> None:
-        """Raise DeviceFault `reference` when the reference is not known."""
-        if self._mismatch or self._in_doubt:
-            why = "net and gross changed" if self._mismatch else "a command went unanswered"
-            raise DeviceFault(
-                f"{name}: {why}; zero or tare may have moved: set one of them",
-                reason="reference",
-                moved=Moved.NO,
-            )
 
 
 class LineScale:
@@ -132,9 +76,10 @@ class LineScale:
         )
         self._need = reads_needed(options.agreeing_reads, parity=line.parity)
         self._window = Window(options.plausible_min, options.plausible_max)
-        self._reference = _Reference(dialect.doubt)
+        self._reference = Reference(dialect.doubt)
         self._serial = ""
         self._booked: Decimal | None = None
+        self._taken = Decimal(0)  # tares taken where they can be neither told nor cleared
 
     # ------------------------------------------------------------ life
 
@@ -192,17 +137,18 @@ class LineScale:
                 await self._answer(deadline, need=1)  # it is ignored by a scale that moves
                 await self._do(self._dialect.clear, deadline)
             before = await self._answer(deadline, need=self._need)
-            if isinstance(before, Shown) and abs(before.value) > self._options.zero_max:
-                raise DeviceRefused(
-                    f"{self._name}: {before.value} {before.unit} is too far from zero", reason="Z"
-                )
             if isinstance(before, Status) and not before.under:
                 self._raise_status(before)
+            gross = before.value + self._taken if isinstance(before, Shown) else Decimal(0)
+            if abs(gross) > self._options.zero_max:
+                raise DeviceRefused(
+                    f"{self._name}: {gross} {self._options.unit} is too far from zero", reason="Z"
+                )
+            if self._taken and self._dialect.tare is not None:
+                await self._do(self._dialect.tare, deadline)  # of an empty pan: clears the tare
             for _ in range(TARES_MAX):
                 await self._do(command, deadline)
-                after = await self._answer(deadline, need=self._need)
-                if isinstance(after, Shown) and after.value == 0 and not after.net:
-                    self._reference.settle(after)
+                if await self._is_zero(deadline):
                     return
             raise DeviceRefused(f"{self._name}: zero was not taken", reason="Z")
 
@@ -210,7 +156,8 @@ class LineScale:
         """Take the present load as tare and return it, confirmed by a net weight of 0.
 
         Where the dialect can only take a tare and neither clear nor set one, the weight returned is
-        what went off the display, read just before: a tare of an earlier time is not in it.
+        what went off the display, read just before, and the tares taken by this driver before: one
+        that somebody took at the scale is not in it.
         """
         dialect = self._dialect
         if dialect.preset is None or dialect.clear is None:
@@ -258,6 +205,18 @@ class LineScale:
             return (await self._same(result, deadline)).frame
 
     # ------------------------------------------------------------ tare
+
+    async def _is_zero(self, deadline: float) -> bool:
+        """Whether the scale shows zero, and no tare makes it do so."""
+        after = await self._answer(deadline, need=self._need)
+        if not isinstance(after, Shown) or after.value != 0 or after.net:
+            return False
+        memory = self._dialect.tare_memory
+        if memory is not None and await self._held(memory, deadline) != 0:
+            return False
+        self._reference.settle(after)
+        self._taken = Decimal(0)
+        return True
 
     async def _clear(self, deadline: float) -> None:
         """Clear the tare; the tare memory, or a weight that is marked as gross, proves it."""
@@ -315,7 +274,10 @@ class LineScale:
                 after = await self._answer(deadline, need=self._need)
                 if isinstance(after, Shown) and after.value == 0:
                     self._reference.settle(after)
-                    return load
+                    self._taken += load.value
+                    return replace(load, value=self._taken)
+                if not isinstance(after, Shown) or after.value != load.value:
+                    break  # something else lies on it
             raise Disagreement(f"{self._name}: {load.value} {load.unit} was not tared")
 
     def _can_hold(self, wanted: Decimal) -> bool:

@@ -329,6 +329,82 @@ async def test_a_tare_memory_that_keeps_another_weight_is_a_disagreement(
         await ready.scale.set_tare(TEN)
 
 
+@pytest.mark.parametrize("carrier", [Carrier.NCI, Carrier.SBI])
+async def test_a_tare_that_was_taken_is_cleared_by_zeroing_the_empty_pan(carrier: Carrier) -> None:
+    ready = await desk(carrier)
+    ready.load("50")
+    assert str((await ready.scale.tare(timeout_s=5)).value) == "50.000"
+    assert await ready.weight() == "0.000"
+    if carrier is Carrier.SBI:  # the display shows 0, but 50 lie on the pan
+        with pytest.raises(DeviceRefused, match=r"50\.000 g is too far from zero"):
+            await ready.scale.zero(timeout_s=5)
+    ready.load("80")
+    assert str((await ready.scale.tare(timeout_s=5)).value) == "80.000"
+    ready.load("0")
+    await ready.scale.zero(timeout_s=5)
+    ready.load("50")
+    assert await ready.weight() == "50.000"
+
+
+async def test_a_load_that_changes_while_it_is_tared_is_a_disagreement() -> None:
+    ready = await desk(Carrier.SBI)
+    ready.load("50")
+
+    def more(command: bytes) -> None:
+        if command == b"\x1bU\r\n":
+            ready.line.before_answer = lambda _command: None
+            ready.press(command)
+            ready.load("60")
+            ready.wire.faults.switch("deaf", on=True, times=1)
+
+    ready.line.before_answer = more
+    with pytest.raises(Disagreement, match=r"50\.000 g was not tared"):
+        await ready.scale.tare(timeout_s=5)
+
+
+async def test_a_tare_of_five_digits_that_did_not_arrive_is_written_again() -> None:
+    ready = await desk(Carrier.TOLEDO8217, stability_timeout_s=5)
+    ready.load("50")
+
+    def lose(command: bytes) -> None:
+        if command.startswith(b"T"):
+            ready.line.before_answer = lambda _command: None
+            ready.press(b"T20000")
+            ready.wire.faults.switch("deaf", on=True, times=1)
+
+    ready.line.before_answer = lose
+    await ready.scale.set_tare(WeightReading(Decimal("10.000"), "kg", stable=True))
+    assert await ready.weight() == "40.000"
+    await ready.scale.set_tare(None)
+    assert await ready.weight() == "50.000"
+    assert str((await ready.scale.tare(timeout_s=5)).value) == "50.000"
+    ready.load("0")
+    await ready.scale.zero(timeout_s=5)
+    assert await ready.weight() == "0.000"
+    await ready.scale.close()
+
+
+async def test_a_scale_that_will_not_be_zeroed_or_that_reports_a_fault_is_told() -> None:
+    ready = await desk(Carrier.TOLEDO8217)
+    ready.model.faults.switch("motion", on=True)
+    ready.load("1")
+    with pytest.raises(NotStable):
+        await ready.scale.zero(timeout_s=0.05)
+    ready.model.faults.switch("motion", on=False)
+    ready.load("3")  # within zero_max, beyond the range of the scale itself
+    with pytest.raises(DeviceRefused, match="not taken"):
+        await ready.scale.zero(timeout_s=5)
+    ready.model.faults.switch("overload", on=True)
+    with pytest.raises(Overload):
+        await ready.scale.zero(timeout_s=5)
+    balance = await desk(Carrier.NCI)
+    balance.model.faults.switch("hardware_error", on=True)
+    with pytest.raises(DeviceFault, match="reports RAM"):
+        await balance.scale.read()
+    with pytest.raises(DeviceFault, match="reports RAM"):
+        await balance.scale.zero(timeout_s=5)
+
+
 async def test_an_ability_that_a_dialect_lacks_is_told() -> None:
     for carrier in (Carrier.NCI, Carrier.SBI):
         ready = await desk(carrier)

@@ -5,7 +5,7 @@ Source: OPC 30050 "OPC UA for PackML" 1.01 and the node ids of its nodeset of 20
 an instance needs to be recognised: state objects and structures, no instance declarations.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from asyncua import ua
 from asyncua.ua.object_ids import ObjectIds
@@ -35,6 +35,7 @@ from drivers.packml.codec import (
     UnitMode,
 )
 from simulators.opcua import OPCUA_URI, NodeFact, NodePath, Ref
+from simulators.opcua_table import Table, argument, good, numbered, structure
 from simulators.packml_model import CounterModel
 
 SIMULATOR_URI = "urn:dispensed:simulators:packml"
@@ -45,12 +46,9 @@ NAMEPLATE: Mapping[str, str] = {
     "SerialNumber": "SIM-0001",
     "SoftwareRevision": "1.0",
 }
-_OBJECT, _VARIABLE = ua.NodeClass.Object, ua.NodeClass.Variable
+_MACHINES = 1001
 _STATE_TYPE = Ref(OPCUA_URI, ObjectIds.StateType)
 _STATE_VARIABLE = Ref(OPCUA_URI, ObjectIds.FiniteStateVariableType)
-_PLAIN_VARIABLE = Ref(OPCUA_URI, ObjectIds.BaseDataVariableType)
-_PROPERTY = Ref(OPCUA_URI, ObjectIds.PropertyType)
-_FOLDER = Ref(OPCUA_URI, ObjectIds.FolderType)
 _EXECUTE_TYPE, _MACHINE_TYPE, _BASE_TYPE = 1, 2, 3
 _TYPES: Mapping[int, tuple[str, int]] = {
     _EXECUTE_TYPE: ("PackMLExecuteStateMachineType", ObjectIds.FiniteStateMachineType),
@@ -104,8 +102,10 @@ class PackMlFace:
 
     def nodes(self, index: Mapping[str, int]) -> Sequence[NodeFact]:
         """Return the table of nodes, parents first."""
-        numbers = iter(range(5001, 6000))
-        return [*_type_nodes(), *_instance_nodes(numbers, self.values(index), index)]
+        table = Table(SIMULATOR_URI)
+        _types(table)
+        _machine(table, self.values(index), index[PACKML_URI])
+        return table.facts
 
     def values(self, index: Mapping[str, int]) -> Mapping[NodePath, ua.DataValue]:
         """Return what the variables that change show at present."""
@@ -119,19 +119,15 @@ class PackMlFace:
             ("ProdDefectiveCount", model.defective),
         ):
             element = CountElement(0, "tablets", PIECE_UNIT_ID, "pcs", total.count, total.acc)
-            body = ua.ExtensionObject(
-                _numbered(COUNT_ENCODING_ID, packml), ua.ByteString(encode_count(element))
-            )
-            shown[*_ADMIN, name] = _good([body], ua.VariantType.ExtensionObject)
+            body = structure(COUNT_ENCODING_ID, packml, encode_count(element))
+            shown[*_ADMIN, name] = good([body], ua.VariantType.ExtensionObject)
         parameters = [
-            ua.ExtensionObject(
-                _numbered(DESCRIPTOR_ENCODING_ID, packml), ua.ByteString(encode_descriptor(item))
-            )
+            structure(DESCRIPTOR_ENCODING_ID, packml, encode_descriptor(item))
             for item in model.parameters
         ]
-        shown[*_STATUS, "Parameter"] = _good(parameters, ua.VariantType.ExtensionObject)
-        shown[*_STATUS, "UnitModeCurrent"] = _good(int(model.mode), ua.VariantType.Int32)
-        shown[*_STATUS, "EquipmentStarved"] = _good(model.starved, ua.VariantType.Boolean)
+        shown[*_STATUS, "Parameter"] = good(parameters, ua.VariantType.ExtensionObject)
+        shown[*_STATUS, "UnitModeCurrent"] = good(int(model.mode), ua.VariantType.Int32)
+        shown[*_STATUS, "EquipmentStarved"] = good(model.starved, ua.VariantType.Boolean)
         return shown
 
     def call(self, path: NodePath, arguments: Sequence[ua.Variant]) -> int:
@@ -146,9 +142,11 @@ class PackMlFace:
         return StatusCodes.Good if accepted else StatusCodes.BadInvalidState
 
     def _set_mode(self, given: Sequence[object]) -> int:
-        if len(given) != 1 or given[0] not in list(UnitMode):
-            return StatusCodes.BadInvalidArgument
-        changed = self._model.set_mode(UnitMode(given[0]))
+        match given:
+            case [int(mode)] if mode in list(UnitMode):
+                changed = self._model.set_mode(UnitMode(mode))
+            case _:
+                return StatusCodes.BadInvalidArgument
         return StatusCodes.Good if changed else StatusCodes.BadInvalidState
 
 
@@ -168,11 +166,11 @@ def _level_values(path: NodePath, number: int | None, packml: int) -> dict[NodeP
         )
         return {current: off, (*current, "Id"): off, (*current, "Number"): off}
     text = ua.LocalizedText(_state_name(number), "en")
-    node = _numbered(_STATE_NODES[number], packml)
+    node = numbered(_STATE_NODES[number], packml)
     return {
-        current: _good(text, ua.VariantType.LocalizedText),
-        (*current, "Id"): _good(node, ua.VariantType.NodeId),
-        (*current, "Number"): _good(number, ua.VariantType.UInt32),
+        current: good(text, ua.VariantType.LocalizedText),
+        (*current, "Id"): good(node, ua.VariantType.NodeId),
+        (*current, "Number"): good(number, ua.VariantType.UInt32),
     }
 
 
@@ -181,18 +179,10 @@ def _state_name(number: int) -> str:
     return wrappers.get(number) or State(number).name.capitalize()
 
 
-def _good(value: object, kind: ua.VariantType) -> ua.DataValue:
-    return ua.DataValue(ua.Variant(value, kind, is_array=isinstance(value, list)))
-
-
-def _numbered(number: int, index: int) -> ua.NodeId:
-    return ua.NodeId(ua.Int32(number), ua.Int16(index))
-
-
 def _descriptors(arguments: Sequence[ua.Variant]) -> list[Descriptor]:
     found: list[Descriptor] = []
-    for argument in arguments:
-        for item in argument.Value or []:
+    for given in arguments:
+        for item in given.Value or []:
             if not isinstance(item, ua.ExtensionObject) or item.Body is None:
                 raise ProtocolError(f"a PackMLDescriptorDataType was expected, not {item!r}")
             found.append(decode_descriptor(item.Body))
@@ -202,108 +192,66 @@ def _descriptors(arguments: Sequence[ua.Variant]) -> list[Descriptor]:
 # ---------------------------------------------------------------- the table
 
 
-def _type_nodes() -> Iterator[NodeFact]:
+def _types(table: Table) -> None:
     for number, (name, base) in _TYPES.items():
-        yield NodeFact(
-            ("types", name),
-            PACKML_URI,
-            Ref(PACKML_URI, number),
-            Ref(OPCUA_URI, base),
-            ua.NodeClass.ObjectType,
-            ObjectIds.HasSubtype,
-        )
+        table.node_type(PACKML_URI, number, name, Ref(OPCUA_URI, base))
     for node, number in STATE_IDS.items():
         level = _EXECUTE_TYPE
         if number in BASE_LEVEL or number == CLEARED:
             level = _BASE_TYPE
         elif number in MACHINE_LEVEL or number == RUNNING:
             level = _MACHINE_TYPE
-        yield NodeFact(
-            ("states", _state_name(number)),
-            PACKML_URI,
-            Ref(PACKML_URI, node),
-            Ref(PACKML_URI, level),
-            _OBJECT,
-            type_of=_STATE_TYPE,
+        table.facts.append(
+            NodeFact(
+                ("states", _state_name(number)),
+                PACKML_URI,
+                Ref(PACKML_URI, node),
+                Ref(PACKML_URI, level),
+                ua.NodeClass.Object,
+                type_of=_STATE_TYPE,
+            )
         )
-    yield NodeFact(
-        ("types", "ProductionMaintenanceModeEnum"),
-        PACKML_URI,
-        Ref(PACKML_URI, _MODES),
-        Ref(OPCUA_URI, ObjectIds.Enumeration),
-        ua.NodeClass.DataType,
-        ObjectIds.HasSubtype,
-    )
-    for number, (name, encoding) in _STRUCTURES.items():
-        yield NodeFact(
-            ("types", name),
+    table.facts.append(
+        NodeFact(
+            ("types", "ProductionMaintenanceModeEnum"),
             PACKML_URI,
-            Ref(PACKML_URI, number),
-            Ref(OPCUA_URI, ObjectIds.Structure),
+            Ref(PACKML_URI, _MODES),
+            Ref(OPCUA_URI, ObjectIds.Enumeration),
             ua.NodeClass.DataType,
             ObjectIds.HasSubtype,
         )
-        yield NodeFact(
-            ("types", name, "Default Binary"),
-            OPCUA_URI,
-            Ref(PACKML_URI, encoding),
-            Ref(PACKML_URI, number),
-            _OBJECT,
-            ObjectIds.HasEncoding,
-            type_of=Ref(OPCUA_URI, ObjectIds.DataTypeEncodingType),
-        )
-
-
-def _instance_nodes(
-    numbers: Iterator[int], shown: Mapping[NodePath, ua.DataValue], index: Mapping[str, int]
-) -> Iterator[NodeFact]:
-    machines = Ref(MACHINERY_URI, 1001)
-    objects = Ref(OPCUA_URI, ObjectIds.ObjectsFolder)
-    organizes = ObjectIds.Organizes
-    yield NodeFact(
-        ("Machines",), MACHINERY_URI, machines, objects, _OBJECT, organizes, type_of=_FOLDER
     )
+    for number, (name, encoding) in _STRUCTURES.items():
+        table.structure_type(PACKML_URI, number, name, encoding)
 
-    def fresh() -> Ref:
-        return Ref(SIMULATOR_URI, next(numbers))
 
-    def part(path: NodePath, type_number: int) -> NodeFact:
-        kind = Ref(PACKML_URI, type_number)
-        return NodeFact(path, PACKML_URI, fresh(), path[:-1], _OBJECT, type_of=kind)
-
-    root = fresh()
-    kind = Ref(PACKML_URI, 6)
-    yield NodeFact(_ROOT, SIMULATOR_URI, root, machines, _OBJECT, organizes, type_of=kind)
-    yield part(_ADMIN, 5)
-    yield part(_STATUS, 4)
+def _machine(table: Table, shown: Mapping[NodePath, ua.DataValue], packml: int) -> None:
+    machines = table.folder(MACHINERY_URI, _MACHINES, "Machines")
+    table.machine(MACHINE, machines, Ref(PACKML_URI, 6))
+    table.part(_ADMIN, PACKML_URI, Ref(PACKML_URI, 5))
+    table.part(_STATUS, PACKML_URI, Ref(PACKML_URI, 4))
     identification: NodePath = (*_ROOT, "Identification")
-    base_type = Ref(OPCUA_URI, ObjectIds.BaseObjectType)
-    yield NodeFact(identification, DI_URI, fresh(), _ROOT, _OBJECT, type_of=base_type)
-    for name, text in NAMEPLATE.items():
-        value = ua.Variant(text, ua.VariantType.String)
-        if name in {"Manufacturer", "Model"}:
-            value = ua.Variant(ua.LocalizedText(text, "en"), ua.VariantType.LocalizedText)
-        yield _property((*identification, name), DI_URI, fresh(), value)
-    modes = ua.Variant(_numbered(_MODES, index[PACKML_URI]), ua.VariantType.NodeId)
-    yield _property((*_STATUS, "UnitSupportedModes"), PACKML_URI, fresh(), modes)
+    table.part(identification, DI_URI)
+    table.properties(identification, DI_URI, {key: _plate(key) for key in NAMEPLATE})
+    modes = ua.Variant(numbered(_MODES, packml), ua.VariantType.NodeId)
+    table.properties(_STATUS, PACKML_URI, {"UnitSupportedModes": modes})
     for path, data_type in _DATA.items():
-        value = shown[path].Value or ua.Variant(None)
-        yield NodeFact(
-            path,
-            PACKML_URI,
-            fresh(),
-            path[:-1],
-            _VARIABLE,
-            type_of=_PLAIN_VARIABLE,
-            data_type=data_type,
-            value=value,
-        )
+        table.variable(path, PACKML_URI, data_type, shown[path])
     for path, (type_number, methods) in _LEVELS.items():
-        yield part(path, type_number)
-        yield from _state_nodes((*path, "CurrentState"), numbers)
+        table.part(path, PACKML_URI, Ref(PACKML_URI, type_number))
+        _state(table, (*path, "CurrentState"))
         for name in methods:
-            yield from _method_nodes((*path, name), numbers, index)
-    yield from _method_nodes(_SET_UNIT_MODE, numbers, index)
+            given = [argument("Parameter", numbered(16, packml), is_array=True)]
+            table.method((*path, name), PACKML_URI, given if name == "Start" else ())
+    mode = argument("RequestedMode", numbered(ObjectIds.Int32, 0))
+    table.method(_SET_UNIT_MODE, PACKML_URI, [mode])
+
+
+def _plate(name: str) -> ua.Variant:
+    if name in {"Manufacturer", "Model"}:
+        text = ua.LocalizedText(NAMEPLATE[name], "en")
+        return ua.Variant(text, ua.VariantType.LocalizedText)
+    return ua.Variant(NAMEPLATE[name], ua.VariantType.String)
 
 
 _DATA: Mapping[NodePath, Ref] = {
@@ -315,65 +263,15 @@ _DATA: Mapping[NodePath, Ref] = {
 }
 
 
-def _property(path: NodePath, uri: str, node: Ref, value: ua.Variant) -> NodeFact:
-    return NodeFact(
-        path,
-        uri,
-        node,
-        path[:-1],
-        _VARIABLE,
-        ObjectIds.HasProperty,
-        type_of=_PROPERTY,
-        data_type=Ref(OPCUA_URI, int(value.VariantType)),
-        value=value,
-    )
-
-
-def _state_nodes(current: NodePath, numbers: Iterator[int]) -> Iterator[NodeFact]:
-    yield NodeFact(
+def _state(table: Table, current: NodePath) -> None:
+    nothing = good(ua.LocalizedText("", "en"), ua.VariantType.LocalizedText)
+    localized = Ref(OPCUA_URI, ObjectIds.LocalizedText)
+    table.variable(current, OPCUA_URI, localized, nothing, type_of=_STATE_VARIABLE)
+    table.properties(
         current,
         OPCUA_URI,
-        Ref(SIMULATOR_URI, next(numbers)),
-        current[:-1],
-        _VARIABLE,
-        type_of=_STATE_VARIABLE,
-        data_type=Ref(OPCUA_URI, ObjectIds.LocalizedText),
-        value=ua.Variant(ua.LocalizedText("", "en"), ua.VariantType.LocalizedText),
-    )
-    for name, value in (
-        ("Id", ua.Variant(ua.NodeId(), ua.VariantType.NodeId)),
-        ("Number", ua.Variant(0, ua.VariantType.UInt32)),
-    ):
-        yield _property((*current, name), OPCUA_URI, Ref(SIMULATOR_URI, next(numbers)), value)
-
-
-def _method_nodes(
-    path: NodePath, numbers: Iterator[int], index: Mapping[str, int]
-) -> Iterator[NodeFact]:
-    node = Ref(SIMULATOR_URI, next(numbers))
-    yield NodeFact(path, PACKML_URI, node, path[:-1], ua.NodeClass.Method)
-    argument = ua.Argument()
-    if path[-1] == "Start":
-        argument.Name = "Parameter"
-        argument.DataType = _numbered(16, index[PACKML_URI])
-        argument.ValueRank = ua.Int32(1)
-        argument.ArrayDimensions = [ua.UInt32(0)]
-    elif path == _SET_UNIT_MODE:
-        argument.Name = "RequestedMode"
-        argument.DataType = _numbered(ObjectIds.Int32, 0)
-        argument.ValueRank = ua.Int32(-1)
-    else:
-        return
-    value = ua.Variant([argument], ua.VariantType.ExtensionObject)
-    fact = _property((*path, "InputArguments"), OPCUA_URI, Ref(SIMULATOR_URI, next(numbers)), value)
-    yield NodeFact(
-        fact.path,
-        fact.uri,
-        fact.node,
-        fact.under,
-        fact.node_class,
-        fact.reference,
-        type_of=fact.type_of,
-        data_type=Ref(OPCUA_URI, ObjectIds.Argument),
-        value=value,
+        {
+            "Id": ua.Variant(ua.NodeId(), ua.VariantType.NodeId),
+            "Number": ua.Variant(0, ua.VariantType.UInt32),
+        },
     )

@@ -263,7 +263,7 @@ def _put(out: bytearray, tag: int, name: str, content: Content) -> None:
             _field(out, tag, name, _INT.pack(content))
         case str():
             _field(out, tag, name, content.encode("utf-8", "replace"))
-        case bytes():
+        case _:
             _field(out, tag, name, content)
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
+from drivers import drawers
 from drivers.base import CountJob, CountResult
 from drivers.dialect import Shown
 from drivers.framing import LineSplitter
@@ -28,6 +29,7 @@ from drivers.packml.codec import (
 )
 from drivers.pdf.codec import Note, decode_note, encode_note
 from drivers.scanner.codec import Rules, read_line
+from drivers.weighcount import codec as by_weight
 from drivers.wwks2 import codec as wwks2_codec
 from drivers.wwks2 import messages as wire
 from drivers.wwks2.stream import DocumentSplitter
@@ -152,6 +154,36 @@ def packml_structures() -> Row:
         return encode_count(element), tally_of(element)
 
     return Row(make, lambda data: tally_of(decode_count(data)), Rule.WHOLE)
+
+
+def weighcount() -> Row:
+    def make(rng: random.Random) -> tuple[bytes, object]:
+        pieces = rng.randrange(1, 500)
+        job = CountJob(f"{rng.randrange(10**6)}-1", "00071015523", "L1", "shelf", pieces)
+        basis = by_weight.Basis(by_weight.PieceWeight(rng.randrange(10**6) + 1, 9, 20), 1000)
+        record = by_weight.CountRecord(
+            job,
+            CountResult(job.job_id, pieces, 0, complete=True),
+            rng.randrange(10**9),
+            by_weight.Estimate(pieces, 110, 52),
+            basis,
+        )
+        raw = by_weight.count_message(record).raw
+        return raw, by_weight.interpret(raw)
+
+    return Row(make, by_weight.interpret, Rule.WHOLE)
+
+
+def drawer_records() -> Row:
+    """OPC UA carries a cabinet's states as numbers; what can be damaged is the stored record."""
+
+    def make(rng: random.Random) -> tuple[bytes, object]:
+        drawer = f"{rng.randrange(9)}.{rng.randrange(99)}"
+        record = drawers.DrawerRecord(drawer, rng.random() < 0.5, "r1", False, "Opened")  # noqa: FBT003
+        raw = drawers.encode_record(record)
+        return raw, drawers.interpret(raw)
+
+    return Row(make, drawers.interpret, Rule.WHOLE)
 
 
 def wwks2() -> Row:
@@ -297,6 +329,8 @@ ROWS: dict[str, Callable[[], Row]] = {
     "opcua40200, printed": opcua_printed,
     "packml, records": packml_records,
     "packml, structures": packml_structures,
+    "weighcount": weighcount,
+    "opcua_cabinet": drawer_records,
     "wwks2": wwks2,
     "lockboard, kr-cu16": lambda: lockboard("kr-cu16"),
     "lockboard, cu48": lambda: lockboard("cu48"),

@@ -107,7 +107,10 @@ class OpcuaCabinetDriver:
         try:
             async with self._turn(deadline):
                 covers = self._connected()
-                if not self._book.check(drawer, request_id):
+                repeated = self._book.check(drawer, request_id)
+                if drawer not in covers.covers:
+                    raise DeviceUnavailable(f"{self._name}: drawer {drawer} is gone")
+                if not repeated:
                     await self._open(covers, drawer, request_id, deadline)
                 await self._proof(covers, drawer, request_id, deadline)
             state = drawer_of(drawer, (await covers.states())[drawer])
@@ -124,9 +127,7 @@ class OpcuaCabinetDriver:
         return state
 
     async def _open(self, covers: Covers, drawer: str, request_id: str, deadline: float) -> None:
-        cover = covers.covers.get(drawer)
-        if cover is None:
-            raise DeviceRefused(f"there is no drawer {drawer!r} now", reason="unknown_drawer")
+        cover = covers.covers[drawer]
         state = (await covers.states())[drawer]
         loop = asyncio.get_running_loop()
         if state is CoverState.OPENED:

@@ -310,14 +310,22 @@ class Opcua40200Driver:
     ) -> None:
         """Wait until a weight shows the end state of a method; raises Disagreement."""
         part, value = wanted
+        shown: WeightReading | None = None
+        loop = asyncio.get_running_loop()
         while True:
-            reading = await self._agreed(part, deadline, trusted=False)
-            digit = Decimal(1).scaleb(int(reading.value.as_tuple().exponent))
-            if reading.value == value.quantize(digit):
-                break
-            if asyncio.get_running_loop().time() + PROOF_PAUSE_S >= deadline:
+            try:
+                reading = await self._agreed(part, deadline, trusted=False)
+            except (DeviceTimeout, NotStable):
+                if shown is None or loop.time() < deadline:
+                    raise
+            else:
+                shown = reading
+                digit = Decimal(1).scaleb(int(shown.value.as_tuple().exponent))
+                if shown.value == value.quantize(digit):
+                    break
+            if loop.time() + PROOF_PAUSE_S >= deadline:
                 raise Disagreement(
-                    f"{self._name}: {command} was accepted, {part} is {reading.value}, not {value}"
+                    f"{self._name}: {command} was accepted, {part} is {shown.value}, not {value}"
                 )
             await asyncio.sleep(PROOF_PAUSE_S)
         self._doubts -= _SETTLES[command]

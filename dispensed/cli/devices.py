@@ -1,5 +1,6 @@
 """Commands for machines: how they are, their drawers."""
 
+from pathlib import Path
 from uuid import uuid4
 
 import click
@@ -70,6 +71,43 @@ def open_drawer(
         write_json(answer)
         return
     write_fields({"drawer": text(answer, "drawer"), "state": _state(answer)})
+
+
+@devices.command()
+@click.argument("name")
+@json_option
+@click.pass_context
+@told
+def probe(ctx: click.Context, name: str, *, as_json: bool) -> None:
+    """Ask the machine NAME who it is; reads only, and needs no daemon.
+
+    Refused when option `serial` of the configuration names another serial number. A line that the
+    daemon holds must be freed first: stop the daemon.
+    """
+    from dispensed.cli import trial  # noqa: PLC0415 - loads the drivers
+
+    trial.probe(ctx, name, as_json=as_json)
+
+
+@devices.command()
+@click.argument("name")
+@click.option("--by", required=True, help="Name of the technician, for the report.")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where the report is written; else acceptance-NAME-TIME.json here.",
+)
+@json_option
+@click.pass_context
+@told
+def test(ctx: click.Context, name: str, by: str, report: Path | None, *, as_json: bool) -> None:
+    """Lead a technician through every ability of the machine NAME and write a report.
+
+    Needs no daemon and books nothing: put back what came out, or book it by hand.
+    """
+    from dispensed.cli import trial  # noqa: PLC0415 - loads the drivers
+
+    trial.test(ctx, name, by, report, as_json=as_json)
 
 
 def _state(row: Json) -> str:

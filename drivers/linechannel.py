@@ -1,6 +1,7 @@
 """One command and its one answer on a line whose answers do not say what they answer."""
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -8,7 +9,6 @@ from drivers.base import (
     DeviceFault,
     DeviceRefused,
     DeviceTimeout,
-    DriverError,
     Moved,
     NotStable,
     ProtocolError,
@@ -64,6 +64,7 @@ class Channel:
         line: Transport,
         dialect: Dialect,
         garbage: Garbage,
+        reference: "Reference",
         *,
         line_timeout_s: float,
         gap_s: float,
@@ -71,6 +72,7 @@ class Channel:
         self._line = line
         self._dialect = dialect
         self._note = garbage.note
+        self._reference = reference
         self._line_timeout_s = line_timeout_s
         self._gap_s = gap_s
         self._splitter = dialect.splitter()
@@ -100,11 +102,14 @@ class Channel:
         if self._quiet_at:
             await self._get_in_step(deadline)
         await self._pause(deadline)
-        stray = self._line.discard() + self._forget()
-        if stray:
-            self._note(stray)
+        stray = self._line.discard()
+        if stray or self._frames:
+            self._skip(stray)
+            self._forget()
             self._out_of_step(QUIET_S)
             raise ProtocolError(f"unasked: {stray[:40]!r}")
+        self._forget()
+        self._reference.asked(command)
         self._missed = True
         self._out_of_step(2 * self._line_timeout_s)  # until then the answer may come, though late
         await self._write(command.data)
@@ -127,7 +132,9 @@ class Channel:
                 raise NoAnswerError("no answer in time")
             if frame == command.data.rstrip(b"\r\n"):
                 continue  # a line that echoes
+            self._reference.heard(None)
             said = self._said(command, frame)
+            self._reference.heard(said)
             if isinstance(said, Done) and command.expect is not Expect.SILENCE:
                 continue  # an acknowledgement of the command before
             if isinstance(said, Refused):
@@ -225,7 +232,7 @@ class Channel:
         for _ in range(DRAIN_MAX):
             try:
                 async with asyncio.timeout_at(min(self._quiet_at, deadline)):
-                    self._note(await self._line.read())
+                    self._skip(await self._line.read())
             except TimeoutError:
                 if self._quiet_at > deadline:
                     raise DeviceTimeout("the line is not quiet in time") from None
@@ -235,6 +242,19 @@ class Channel:
             now = asyncio.get_running_loop().time()
             self._quiet_at = max(self._quiet_at, now + QUIET_S)
         raise DeviceTimeout("the line is never quiet")
+
+    def _skip(self, data: bytes) -> None:
+        """Note what nobody waits for any more; a late answer still tells a little."""
+        self._note(data)
+        try:
+            frames = self._frames + self._splitter.feed(data)
+        except ProtocolError:
+            return
+        self._frames = []
+        for frame in frames:
+            self._reference.heard(None)
+            with contextlib.suppress(ProtocolError):
+                self._reference.heard(self._dialect.decode(frame))
 
     def _forget(self) -> bytes:
         """Drop what was read and not used; return the whole frames of it."""
@@ -258,6 +278,7 @@ class Reference:
         self._net: bool | None = None
         self._mismatch = False
         self._in_doubt = False
+        self._unanswered = False
         self._last: Decimal | None = None
 
     def begin(self, said: Said) -> None:
@@ -272,11 +293,19 @@ class Reference:
         self._net = said.net if isinstance(said, Shown) else None
         self._last = said.value if isinstance(said, Shown) else None
 
-    def failed(self, error: DriverError) -> None:
-        """Note a weight command without a proper answer."""
-        silent = isinstance(error, NoAnswerError)
-        if self._kind is Doubt.FAILURE or (self._kind is Doubt.SILENCE and silent):
+    def asked(self, command: Command) -> None:
+        """Note that a command goes out; what was asked before will not be answered any more."""
+        if self._unanswered:
             self._in_doubt = self._in_doubt or self._net is None
+        self._unanswered = self._kind is not Doubt.NEVER and command.expect is Expect.WEIGHT
+
+    def heard(self, said: Said | None) -> None:
+        """Note a frame that came, None for one that is not read yet."""
+        if said is None:
+            proven = self._kind is Doubt.SILENCE
+        else:
+            proven = _fits(Expect.WEIGHT, said) or (isinstance(said, Refused) and said.busy)
+        self._unanswered = self._unanswered and not proven
 
     def trust(self, shown: Shown) -> None:
         """Note a weight that agreed."""

@@ -71,12 +71,17 @@ class LineScale:
         garbage = Garbage(sink)
         self._turns = Turns(spec.name, garbage)
         gap_s = dialect.gap_s if options.gap_s is None else options.gap_s
+        self._reference = Reference(dialect.doubt)
         self._channel = Channel(
-            line, dialect, garbage, line_timeout_s=options.line_timeout_s, gap_s=gap_s
+            line,
+            dialect,
+            garbage,
+            self._reference,
+            line_timeout_s=options.line_timeout_s,
+            gap_s=gap_s,
         )
         self._need = reads_needed(options.agreeing_reads, parity=line.parity)
         self._window = Window(options.plausible_min, options.plausible_max)
-        self._reference = Reference(dialect.doubt)
         self._serial = ""
         self._booked: Decimal | None = None
         self._taken = Decimal(0)  # tares taken where they can be neither told nor cleared
@@ -342,11 +347,7 @@ class LineScale:
         return heard
 
     async def _ask_weight(self, deadline: float) -> Heard:
-        try:
-            return await self._channel.ask(self._dialect.weight, deadline=deadline)
-        except (ProtocolError, DeviceTimeout) as error:
-            self._reference.failed(error)
-            raise
+        return await self._channel.ask(self._dialect.weight, deadline=deadline)
 
     async def _jumped(
         self, reading: WeightReading, last: Decimal, jump: Decimal, deadline: float

@@ -34,7 +34,7 @@ from drivers.weighing import Value
 from simulators.wire import Wire
 from tests.contract.scale_suite.benches import DIALECTS, Carrier
 from tests.contract.scale_suite.memory import MemoryLine, at_rest
-from tests.contract.transports import Inbox
+from tests.contract.transports import Inbox, outcome
 
 Build = Callable[..., LineScale]
 DRIVERS: dict[str, Build] = {
@@ -253,6 +253,26 @@ async def test_a_question_that_was_lost_is_forgotten_when_the_weight_is_the_same
     assert await ready.weight() == "50.000"
     ready.load("20")
     assert await ready.weight() == "20.000"
+
+
+async def test_an_answer_that_comes_late_takes_the_doubt_away() -> None:
+    good = b"+   12.500 g  \r\n"
+    script = Script({b"\x1bP\r\n": good})
+    scale = await scripted(SbiDriver, script)
+    assert str((await scale.weigh(timeout_s=1)).value) == "12.500"
+    for late, weight in ((b"+   20.000 g  \r\n", "20.000"), (b"", "")):
+        script.answers[b"\x1bP\r\n"] = b""
+        with pytest.raises(DeviceTimeout):
+            await scale.weigh(timeout_s=0)
+        script.waiting = late
+        script.answers[b"\x1bP\r\n"] = late or good
+        got = await outcome(lambda: scale.weigh(timeout_s=1))
+        if weight:
+            assert isinstance(got, WeightReading)
+            assert str(got.value) == weight
+        else:
+            assert isinstance(got, DeviceFault)
+            assert got.reason == "reference"
 
 
 async def test_a_scale_that_does_not_mark_net_weights_is_doubted_after_any_failure() -> None:

@@ -54,6 +54,17 @@ _BAD_REQUEST, _NOT_POSSIBLE, _NOT_FOUND = 0x0400, 0x0404, 0x0406
 _FORMAT_UNKNOWN, _FORMAT_ERROR = 0x040A, 0x0411
 _OPERATION_UNKNOWN, _NOT_ACCEPTING = 0x0501, 0x0506
 _FORMATS = ("application/pdf", "application/octet-stream")
+_LABEL_STOCK = (
+    attribute(
+        "media-size",
+        Tag.COLLECTION,
+        (
+            attribute("x-dimension", Tag.INTEGER, 10160),
+            attribute("y-dimension", Tag.INTEGER, 5080),
+        ),
+    ),
+)
+"""4 x 2 inches in hundredths of a millimetre. Source: PWG 5100.7, media-col."""
 
 
 @dataclass(slots=True)
@@ -288,6 +299,10 @@ class IppModel:
                 attribute("uri-security-supported", Tag.KEYWORD, "none"),
                 attribute("uri-authentication-supported", Tag.KEYWORD, "none"),
                 attribute("printer-name", Tag.NAME, "simulated"),
+                attribute("printer-info", Tag.TEXT, "simulated"),
+                attribute("printer-location", Tag.TEXT, ""),
+                attribute("printer-more-info", Tag.URI, "http://localhost/"),
+                attribute("media-col-default", Tag.COLLECTION, _LABEL_STOCK),
                 attribute("printer-make-and-model", Tag.TEXT, "Simulated IPP label printer"),
                 attribute("printer-uuid", Tag.URI, UUID),
                 attribute("printer-firmware-string-version", Tag.TEXT, "1.0"),
@@ -407,7 +422,7 @@ def _say(
     groups = [Group(GroupTag.OPERATION, tuple(head))]
     if attributes:
         groups.append(Group(tag, attributes))
-    return Message(status, asked.request_id, tuple(groups))
+    return Message(status, asked.request_id, tuple(groups), version=asked.version)
 
 
 def make(seed: int) -> IppModel:

@@ -75,7 +75,7 @@ def test_the_same_label_gives_the_same_page_and_the_page_tells_which_it_is() -> 
 
 def test_a_code_is_square_and_stands_on_its_finder() -> None:
     matrix = data_matrix(GS1)
-    # FNC1, 11 pairs of digits, 01 and 17 and 10 among them, and L O T 12 3: 19 of 22 codewords.
+    # FNC1, 14 pairs of digits, L, O, T and 3 are 19 codewords; 20 x 20 modules hold 22.
     assert {len(matrix), *(len(row) for row in matrix)} == {20}
     assert all(matrix[-1])
     assert all(row[0] for row in matrix)

@@ -231,7 +231,8 @@ async def _dialect_bench(
         serving = serve_tcp(model, wire=line.wire(seed=seed))
     inbox = Inbox()
     async with serving as served:
-        scale = case.build(served.address, inbox.put, {**OPTIONS, **(options or {})})
+        given = {**OPTIONS, "line_timeout_s": 0.1, **(options or {})}
+        scale = case.build(served.address, inbox.put, given)
         try:
             yield Bench(
                 scale,

@@ -44,9 +44,14 @@ PATIENCE_S = 5.0
 
 
 def cases(carriers: list[Carrier], lines: tuple[Line, ...]) -> list[object]:
-    """Every carrier on every line; of the dialects, which share a core, one on each line."""
+    """Every carrier on every line; of the dialects, which share a core, one on each line.
+
+    Bit errors, bursts and stuck bytes meet all of them in the tests of agreement.
+    """
     pairs = [(carrier, line) for carrier in carriers for line in lines]
-    pairs += list(zip(itertools.cycle(DIALECTS), lines, strict=False))
+    elsewhere = {"noise", "burst", "stuck"}
+    others = [line for line in lines if not elsewhere & set(line.faults)]
+    pairs += list(zip(itertools.cycle(DIALECTS), others, strict=False))
     return [case(carrier, line) for carrier, line in pairs]
 
 
@@ -71,9 +76,9 @@ def either(request: pytest.FixtureRequest) -> Carrier:
     return Carrier(request.param)
 
 
-@pytest.fixture(params=[*KINDS, Carrier.TOLEDO8217, Carrier.SBI])
+@pytest.fixture(params=[*KINDS, Carrier.SBI])
 def kind(request: pytest.FixtureRequest) -> Carrier:
-    """One of each kind of every protocol; two dialects stand for their core."""
+    """One of each kind of every protocol; one dialect stands for their core."""
     return Carrier(request.param)
 
 

@@ -17,10 +17,11 @@ from dispensed.errors import Conflict, DeviceProblem, NotFound
 from dispensed.ledger import tables as t
 from dispensed.ledger.engine import Store, upgrade
 from dispensed.services import drawers, inbox
+from dispensed.services.booking import Message, book
 from dispensed.services.changes import Changes
 from dispensed.services.drawers import Asked
 from dispensed.services.site import Site
-from drivers.base import DrawerState, RawMessage, Sink
+from drivers.base import DrawerReported, DrawerState, RawMessage, Sink
 from simulators.lockboard import LockboardModel
 from simulators.serve import serve_tcp
 from simulators.wire import Wire
@@ -118,6 +119,20 @@ async def test_an_opening_is_written_before_and_after_and_its_drawer_is_heard(
             ("device:drawers1", "drawer.seen_open", "", "r1"),
             ("device:drawers1", "drawer.seen_shut", "", "r1"),
         ]
+
+
+async def test_a_sight_that_is_applied_twice_is_written_once(tmp_path: Path) -> None:
+    async with room(tmp_path, LockboardModel()) as made:
+        made.model.set("open", "0.2")
+        await made.until(lambda: made.audit("drawer drawers1/0.2"))
+        fact = DrawerReported("0.2", is_open=True, request_id="")
+        message = Message(1, "drawers1", "drawers1", made.site.now(), made.site.today())
+        store, stamp = made.site.store, made.site.stamp("device:drawers1")
+        assert store.write_sync(lambda tx: book(tx, message, (fact,), stamp)) == "nothing to book"
+        made.model.set("shut", "0.2")
+        await made.until(lambda: len(made.audit("drawer drawers1/0.2")) >= 2)
+        verbs = [verb for _, verb, _, _ in made.audit("drawer drawers1/0.2")]
+        assert verbs.count("drawer.seen_open") == 1
 
 
 async def test_a_request_opens_once_even_after_a_restart(

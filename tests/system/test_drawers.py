@@ -44,6 +44,7 @@ class Room:
     site: Site
     fleet: Fleet
     model: LockboardModel
+    wire: Wire
 
     def audit(self, subject: str) -> list[tuple[str, str, str, str]]:
         """Actor, verb, reason and request of what was written about a subject."""
@@ -92,7 +93,7 @@ async def room(folder: Path, model: LockboardModel) -> AsyncIterator[Room]:
                 on_link=on_link,
                 pace=Pace(first_s=0.02, most_s=0.05),
             )
-            made = Room(Site(store, clock, ZONE, fleet, changes), fleet, model)
+            made = Room(Site(store, clock, ZONE, fleet, changes), fleet, model, served.wire)
             sites.append(made.site)
             running = asyncio.create_task(fleet.run())
             try:
@@ -184,6 +185,10 @@ async def test_a_drawer_left_open_degrades_its_cabinet_until_it_is_shut(tmp_path
         assert link("drawers1").state is Link.DEGRADED
         made.model.set("shut", "0.1")
         await made.until(lambda: link("drawers1").reason == "drawer 0.2 stands open")
+        made.wire.faults.switch("cut", on=True, times=1)
+        await made.until(lambda: link("drawers1").state is Link.DOWN)
+        await made.until(lambda: link("drawers1").state is Link.DEGRADED)
+        assert link("drawers1").reason == "drawer 0.2 stands open"
         assert [verb for _, verb, _, _ in made.audit("drawer drawers1/0.1")] == [
             "drawer.seen_open",
             "drawer.left_open",

@@ -20,11 +20,13 @@ from drivers.base import (
     DeviceFault,
     DeviceRefused,
     DeviceSpec,
+    DeviceTimeout,
     DeviceUnavailable,
     Disagreement,
     DriverError,
     Identity,
     Moved,
+    NotStable,
     ProtocolError,
     Scale,
     Sink,
@@ -216,8 +218,8 @@ class WeighCountDriver:
     async def count(self, job: CountJob, *, timeout_s: float) -> CountResult:
         """Wait for an empty pan, then until `job.pieces` pieces lie on it.
 
-        A job waits for its turn at most `timeout_s`, and then may take as long again (and one
-        weighing). At the deadline what lies there is reported as incomplete when it can be told.
+        A job waits for its turn at most `timeout_s`, and then may take as long again (and two
+        weighings). At the deadline what lies there is reported as incomplete when it can be told.
         Refused before anything is poured: no piece weight, a number that this scale cannot tell
         from the next, a pan that is not empty. A job id that was counted returns its result again;
         one whose end is unknown raises until it is reconciled.
@@ -280,6 +282,7 @@ class WeighCountDriver:
     async def _empty(self, basis: Basis, deadline: float) -> WeightReading:
         """Return the reading of an empty pan; waits until somebody has emptied or tared it."""
         loop = asyncio.get_running_loop()
+        told: DriverError | None = None  # what says more than that the time was too short
         while True:
             error: DriverError
             left_s = min(max(0.0, deadline - loop.time()), self._options.weigh_timeout_s)
@@ -295,8 +298,9 @@ class WeighCountDriver:
                 raise
             except DriverError as failed:
                 error = failed
+            told = told if isinstance(error, DeviceTimeout) else error
             if loop.time() + self._options.poll_s >= deadline:
-                raise error
+                raise told or error
             await asyncio.sleep(self._options.poll_s)
 
     def _shows_zero(self, reading: WeightReading, basis: Basis) -> bool:
@@ -351,7 +355,7 @@ class WeighCountDriver:
     async def _try_to_count(self, watch: _Watch) -> CountRecord | None:
         """Weigh a load that looks right; None when it cannot be told, which may still change."""
         try:
-            record = await self._weigh(watch)
+            record = await self._weigh(watch.start)
         except DeviceUnavailable:
             raise
         except DriverError:
@@ -360,7 +364,7 @@ class WeighCountDriver:
 
     async def _last_count(self, watch: _Watch) -> CountRecord:
         """Return what lies there at the deadline; raises when that cannot be told."""
-        record = await self._weigh(watch)
+        record = await self._weigh_at_rest(watch.start)
         job_id = watch.start.job.job_id
         if record.found.pieces < 0 or (watch.seen and record.found.pieces == 0):
             _remember(self._spoiled, job_id)
@@ -379,11 +383,23 @@ class WeighCountDriver:
                 moved=Moved.YES if record.found.pieces > 0 else Moved.UNKNOWN,
             )
 
-    async def _weigh(self, watch: _Watch) -> CountRecord:
+    async def _weigh_at_rest(self, start: StartRecord) -> CountRecord:
+        """Return the same of a load that nobody touches meanwhile; raises NotStable."""
+        before = await self._weigh(start)
+        await asyncio.sleep(self._options.settle_s)
+        after = await self._weigh(start)
+        if 2 * abs(after.net_ug - before.net_ug) > start.basis.piece.mean_ug:
+            raise NotStable(
+                f"{self._name}: job {start.job.job_id}: somebody is still pouring",
+                moved=Moved.UNKNOWN,
+            )
+        return after
+
+    async def _weigh(self, start: StartRecord) -> CountRecord:
         """Return what an agreed weight says, however uncertain."""
         reading = await self._connected().weigh(timeout_s=self._options.weigh_timeout_s)
-        job, basis = watch.start.job, watch.start.basis
-        net_ug = micrograms(reading.value, reading.unit) - watch.start.zero_ug
+        job, basis = start.job, start.basis
+        net_ug = micrograms(reading.value, reading.unit) - start.zero_ug
         found = estimate(net_ug, basis, self._balance(reading))
         counted = max(0, found.pieces)
         result = CountResult(job.job_id, counted, 0, complete=counted == job.pieces)
@@ -415,8 +431,9 @@ class WeighCountDriver:
     async def reconcile(self, job: CountJob, started: bytes | None) -> CountResult | None:
         """Tell what became of a job by what lies on the scale now, given its `start:` message.
 
-        That is believed when it is surely 1 to `job.pieces` pieces. An empty scale tells nothing:
-        the pieces may have been taken away, or the scale tared or restarted with them on it.
+        That is believed when the first weight that is had is surely 1 to `job.pieces` pieces; what
+        lies there later may be anything. An empty scale tells nothing: the pieces may have been
+        taken away, or the scale tared or restarted with them on it.
         """
         if started is None:
             return None
@@ -438,11 +455,17 @@ class WeighCountDriver:
             return await self._deliver(record)
 
     async def _weigh_again(self, start: StartRecord) -> CountRecord:
-        job = start.job
-        record = await self._weigh(_Watch(start, Balance(1)))
-        if job.job_id in self._spoiled or not 1 <= record.found.pieces <= job.pieces:
+        job_id = start.job.job_id
+        if job_id in self._spoiled:
             raise Disagreement(
-                f"{self._name}: job {job.job_id} cannot be told by what lies there: {record.found}",
+                f"{self._name}: job {job_id} cannot be told any more; count by hand",
+                moved=Moved.UNKNOWN,
+            )
+        record = await self._weigh_at_rest(start)
+        _remember(self._spoiled, job_id)
+        if not 1 <= record.found.pieces <= start.job.pieces:
+            raise Disagreement(
+                f"{self._name}: job {job_id} cannot be told by what lies there: {record.found}",
                 moved=Moved.UNKNOWN,
             )
         self._check_certain(record)

@@ -27,9 +27,11 @@ from drivers.base import (
     Identity,
     Moved,
     NotStable,
+    Overload,
     ProtocolError,
     Scale,
     Sink,
+    Underload,
     WeightReading,
 )
 from drivers.weighcount.codec import (
@@ -72,6 +74,7 @@ class _Watch:
 
     start: StartRecord
     balance: Balance
+    heard: float
     last_ug: int = 0
     since: float = 0.0
     same: int = 0
@@ -243,7 +246,7 @@ class WeighCountDriver:
             await self._sink(start_message(start))
             _remember(self._in_doubt, job.job_id)
             try:
-                record = await self._follow(_Watch(start, balance), deadline)
+                record = await self._follow(_Watch(start, balance, loop.time()), deadline)
             except DriverError as error:
                 if error.moved is Moved.NO:
                     error.moved = Moved.UNKNOWN
@@ -332,25 +335,34 @@ class WeighCountDriver:
 
     async def _look(self, watch: _Watch) -> None:
         """Look once; a look that fails is none. A lost scale ends the job, and so does a tare."""
+        now = asyncio.get_running_loop().time()
         try:
             reading = await self._connected().read()
             net_ug = micrograms(reading.value, reading.unit) - watch.start.zero_ug
         except DeviceUnavailable:
             raise
-        except DriverError:
+        except (NotStable, Overload, Underload):
+            watch.heard = now
             watch.stir()
             return
+        except DriverError as error:
+            watch.stir()
+            if now - watch.heard > self._options.silence_max_s:
+                raise self._spoil(watch, "the scale was silent for too long") from error
+            return
+        watch.heard = now
         if reading.stable is False:
             watch.stir()
             return
-        watch.see(net_ug, asyncio.get_running_loop().time())
+        watch.see(net_ug, now)
         if watch.emptied():
-            job_id = watch.start.job.job_id
-            _remember(self._spoiled, job_id)
-            raise Disagreement(
-                f"{self._name}: job {job_id}: the scale was emptied or tared meanwhile",
-                moved=Moved.UNKNOWN,
-            )
+            raise self._spoil(watch, "the scale was emptied or tared meanwhile")
+
+    def _spoil(self, watch: _Watch, why: str) -> Disagreement:
+        """Note that what lies on the scale will never tell the end of this job."""
+        job_id = watch.start.job.job_id
+        _remember(self._spoiled, job_id)
+        return Disagreement(f"{self._name}: job {job_id}: {why}", moved=Moved.UNKNOWN)
 
     async def _try_to_count(self, watch: _Watch) -> CountRecord | None:
         """Weigh a load that looks right; None when it cannot be told, which may still change."""
@@ -365,13 +377,8 @@ class WeighCountDriver:
     async def _last_count(self, watch: _Watch) -> CountRecord:
         """Return what lies there at the deadline; raises when that cannot be told."""
         record = await self._weigh_at_rest(watch.start)
-        job_id = watch.start.job.job_id
         if record.found.pieces < 0 or (watch.seen and record.found.pieces == 0):
-            _remember(self._spoiled, job_id)
-            raise Disagreement(
-                f"{self._name}: job {job_id}: what lay on the scale was taken away",
-                moved=Moved.UNKNOWN,
-            )
+            raise self._spoil(watch, "what lay on the scale was taken away")
         self._check_certain(record)
         return record
 

@@ -30,6 +30,8 @@ class Options:
     """How long the load must lie still before it is weighed."""
     weigh_timeout_s: float = 15.0
     """How long one weighing may take."""
+    silence_max_s: float = 5.0
+    """How long the scale may be silent during a job; after more it may have lost its tare."""
     watch_interval_s: float = 2.0
     """Time between two looks whether the scale is there."""
 
@@ -44,6 +46,7 @@ _RULES = Rules(
         "poll_s": (0.001, 5),
         "settle_s": (0, 30),
         "weigh_timeout_s": (0.1, 120),
+        "silence_max_s": (0.1, 60),
         "watch_interval_s": (0.01, 60),
     }
 )

@@ -13,6 +13,7 @@ from drivers.base import (
     DeviceSpec,
     DeviceTimeout,
     DeviceUnavailable,
+    Disagreement,
     DriverError,
     Identity,
     Moved,
@@ -145,6 +146,16 @@ async def test_a_load_that_grows_between_two_weighings_at_the_deadline_is_not_co
     counter, _ = await made(reads=("5.000",), weighs=("0.000", "5.000", "5.500", "5.500"))
     with pytest.raises(NotStable, match="still pouring") as caught:
         await counter.count(JOB, timeout_s=0.02)
+    assert caught.value.moved is Moved.UNKNOWN
+
+
+async def test_a_scale_that_is_silent_for_long_may_have_lost_its_tare() -> None:
+    silent = DeviceTimeout("no answer")
+    counter, _ = await made(
+        reads=("5.000", NotStable("moving"), silent), weighs=("0.000", "15.000"), silence_max_s=0.1
+    )
+    with pytest.raises(Disagreement, match="silent for too long") as caught:
+        await counter.count(JOB, timeout_s=60)
     assert caught.value.moved is Moved.UNKNOWN
 
 

@@ -27,12 +27,15 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def configured(folder: Path, protocol: str, address: str, options: str) -> Path:
+def configured(folder: Path, **devices: tuple[str, str, str]) -> Path:
+    """Write a configuration; a device is its protocol, address and options."""
     path = folder / "dispensed.toml"
-    path.write_text(
-        f'state_dir = "{folder}"\n[devices.scale-1]\nprotocol = "{protocol}"\n'
-        f'address = "{address}"\noptions = {{ {options} }}\n'
+    tables = (
+        f'[devices.{name}]\nprotocol = "{protocol}"\naddress = "{address}"\n'
+        f"options = {{ {options} }}\n"
+        for name, (protocol, address, options) in devices.items()
     )
+    path.write_text(f'state_dir = "{folder}"\n{"".join(tables)}')
     return path
 
 
@@ -53,10 +56,10 @@ async def test_an_installed_driver_is_found_and_tells_who_its_machine_is(
 ) -> None:
     async with serving() as machine:
         options = f'plausible_max = "320", serial = "{SERIAL}"'
-        config = configured(tmp_path, "acme", machine.address, options)
+        config = configured(tmp_path, scale1=("acme", machine.address, options))
         checked, probed = await asyncio.gather(
             asyncio.to_thread(told, site, config, "config", "check"),
-            asyncio.to_thread(told, site, config, "devices", "probe", "scale-1", "--json"),
+            asyncio.to_thread(told, site, config, "devices", "probe", "scale1", "--json"),
         )
     assert checked.returncode == 0, checked.stderr
     assert probed.returncode == 0, probed.stderr
@@ -65,18 +68,21 @@ async def test_an_installed_driver_is_found_and_tells_who_its_machine_is(
     assert (said["model"], said["serial"]) == (MODEL, SERIAL)
 
 
-@pytest.mark.parametrize(
-    ("protocol", "options", "texts"),
-    [
-        ("acme", 'plausible_max = "320", speed = 3', ("scale-1", "option 'speed' is not known")),
-        ("acme-2", "", ("scale-1", "'acme-2' is not known; known: acme, and, ", "mtsics")),
-    ],
-)
 def test_a_bad_option_and_a_driver_that_is_not_installed_are_named(
-    site: Path, tmp_path: Path, protocol: str, options: str, texts: tuple[str, ...]
+    site: Path, tmp_path: Path
 ) -> None:
-    config = configured(tmp_path, protocol, "tcp://127.0.0.1:1", options)
+    config = configured(
+        tmp_path,
+        scale1=("acme", "tcp://127.0.0.1:1", 'plausible_max = "320", speed = 3'),
+        scale2=("acme-2", "tcp://127.0.0.1:1", ""),
+    )
     done = told(site, config, "config", "check")
     assert done.returncode == 2
-    for text in texts:
+    for text in (
+        "devices.scale1",
+        "option 'speed' is not known",
+        "devices.scale2",
+        "protocol 'acme-2' is not known; known: acme, and, ",
+        "mtsics",
+    ):
         assert text in done.stderr

@@ -36,7 +36,8 @@ from dispensed.services.site import DispenseOptions, Site
 from dispensed.settings import Settings
 from dispensed.web.app import create_app
 from dispensed.web.context import WebOptions
-from drivers.base import DeviceUnavailable, RawMessage, Sink
+from drivers.base import RawMessage, Sink
+from drivers.errors import DeviceUnavailable
 
 HTTP_DRAIN_S = 2
 """How long requests under way may take when the daemon stops."""

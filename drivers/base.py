@@ -12,56 +12,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
-# ---------------------------------------------------------------- errors
-
-
-class Moved(StrEnum):
-    """Whether stock may have moved when an operation failed."""
-
-    NO = "no"
-    YES = "yes"
-    UNKNOWN = "unknown"
-
-
-class DriverError(Exception):
-    """Base of every error a driver raises; `moved` says whether stock may have moved."""
-
-    def __init__(self, message: str, *, moved: Moved = Moved.NO) -> None:
-        super().__init__(message)
-        self.moved = moved
-
-
-class DeviceUnavailable(DriverError):
-    """The device cannot be reached; nothing was sent."""
-
-
-class DeviceRefused(DriverError):
-    """The device answered no before any effect; `reason` is the device's own code or text."""
-
-    def __init__(self, message: str, *, reason: str = "") -> None:
-        super().__init__(message, moved=Moved.NO)
-        self.reason = reason
-
-
-class ProtocolError(DriverError):
-    """Bytes that the protocol does not allow. Codecs raise this and nothing else on garbage."""
-
-
-class DeviceTimeout(DriverError):
-    """No answer within the deadline; `moved` is UNKNOWN when a moving command had been sent."""
-
-
-class DeviceFault(DriverError):
-    """The device reports its own fault (jam, hardware error) while or after acting."""
-
-    def __init__(self, message: str, *, reason: str = "", moved: Moved = Moved.UNKNOWN) -> None:
-        super().__init__(message, moved=moved)
-        self.reason = reason
-
-
-class Unsupported(DriverError):
-    """This device or driver does not have the asked ability."""
-
+from drivers.facts import CodeScanned, Pack
 
 # ---------------------------------------------------------------- construction
 
@@ -99,113 +50,6 @@ Sink = Callable[[RawMessage], Awaitable[None]]
 """Where a driver delivers messages.
 
 Returns when the message is durable, so the driver is back-pressured.
-"""
-
-# ---------------------------------------------------------------- facts (what a raw message means)
-
-
-class OutputStatus(StrEnum):
-    """End, or not yet the end, of one output order."""
-
-    COMPLETED = "completed"
-    INCOMPLETE = "incomplete"
-    ABORTED = "aborted"
-    BOX_RELEASED = "box_released"
-
-
-@dataclass(frozen=True, slots=True)
-class Pack:
-    """One pack as a device describes it.
-
-    `units` is None for a full pack, else the number of single units left in an opened pack.
-    `expiry` None
-    and `lot` "" mean that the device did not say.
-    """
-
-    pack_id: str
-    article: str
-    lot: str
-    expiry: date | None
-    units: int | None = None
-    scan_code: str = ""
-    serial: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class OutputReported:
-    """Packs that left a device, ordered or not.
-
-    The same pack is reported at most once in effect.
-    """
-
-    order_id: str
-    status: OutputStatus
-    packs: tuple[Pack, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class InputReported:
-    """A pack that entered a device and was stored (only completed inputs)."""
-
-    pack: Pack
-
-
-@dataclass(frozen=True, slots=True)
-class StockReported:
-    """The device says that its stock changed or describes packs.
-
-    Never booked, prompts a reconciliation.
-    """
-
-    packs: tuple[Pack, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class CountReported:
-    """A finished or broken-off counting job.
-
-    `counted` good pieces left the source, `defective` were rejected.
-    """
-
-    job_id: str
-    article: str
-    lot: str
-    source: str
-    counted: int
-    defective: int
-    complete: bool
-
-
-@dataclass(frozen=True, slots=True)
-class DrawerReported:
-    """A drawer was seen open or shut. Moves no stock; it is an access, and an alarm when `overdue`.
-
-    `request_id` is the opening that was asked for, "" when nobody asked. `overdue` means that the
-    drawer has stood open longer than it may.
-    """
-
-    drawer: str
-    is_open: bool
-    request_id: str
-    overdue: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class CodeScanned:
-    """A code was read by a scanner. Moves no stock. `text` is what the code holds, GS kept.
-
-    `symbology` is the AIM identifier without `]` (`d2`, `C1`, `Q3`), "" when it was not sent.
-    """
-
-    text: str
-    symbology: str
-
-
-Fact = OutputReported | InputReported | StockReported | CountReported | DrawerReported | CodeScanned
-Interpreter = Callable[[bytes], tuple[Fact, ...]]
-"""Pure: raw bytes of a stored message -> its facts (empty when it means nothing for stock).
-
-Raises ProtocolError for bytes that cannot be read; such a message is kept and alarmed.
 """
 
 # ---------------------------------------------------------------- common device life
@@ -262,22 +106,6 @@ class WeightReading:
     unit: str
     stable: bool | None
     raw: bytes = b""
-
-
-class NotStable(DriverError):
-    """The scale did not become stable in time, or is busy."""
-
-
-class Overload(DriverError):
-    """More on the scale than it can weigh."""
-
-
-class Underload(DriverError):
-    """Less than the lower end of the weighing range (pan missing, load lifted)."""
-
-
-class Disagreement(DriverError):
-    """Repeated readings differ: the line or the load is not steady; no value is given."""
 
 
 class Scale(Device, Protocol):

@@ -9,7 +9,7 @@ Source: RFC 854 (Telnet), RFC 856 (binary transmission), RFC 858 (suppress go ah
 from dataclasses import dataclass
 from enum import IntEnum
 
-from drivers.base import ProtocolError
+from drivers.errors import ProtocolError
 
 SUB_MAX = 64
 """Bytes of one subnegotiation; those of RFC 2217 but the signature have at most six."""

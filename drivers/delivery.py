@@ -3,7 +3,8 @@
 import asyncio
 from collections import deque
 
-from drivers.base import DeviceUnavailable, RawMessage, Sink
+from drivers.base import RawMessage, Sink
+from drivers.errors import DeviceUnavailable
 
 SINK_TIMEOUT_S = 10.0
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
-from drivers.base import ProtocolError
+from drivers.errors import ProtocolError
 
 # ---------------------------------------------------------------- what a scale says
 

@@ -10,14 +10,9 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from drivers.base import (
-    DeviceRefused,
-    DrawerReported,
-    DrawerState,
-    Fact,
-    ProtocolError,
-    RawMessage,
-)
+from drivers.base import DrawerState, RawMessage
+from drivers.errors import DeviceRefused, ProtocolError
+from drivers.facts import DrawerReported, Fact
 
 REQUESTS_MAX = 4096
 """Requests that are remembered; the oldest are forgotten."""

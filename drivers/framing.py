@@ -1,6 +1,6 @@
 """Pure bounded splitters: bytes in, frames out, fed any cut of the stream."""
 
-from drivers.base import ProtocolError
+from drivers.errors import ProtocolError
 
 _ENDS = b"\r\n"
 

@@ -8,8 +8,8 @@ holds, and cannot be told by the gateway of a parity error.
 import asyncio
 import contextlib
 
-from drivers.base import DeviceUnavailable, ProtocolError
 from drivers.comport import ComPort, Settings, escaped
+from drivers.errors import DeviceUnavailable, ProtocolError
 from drivers.stream import SEVEN, LinkLost, Transport, seven_bits
 
 AGREE_TIMEOUT_S = 5.0

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from drivers.base import DriverError, Label
+from drivers.base import Label
+from drivers.errors import DriverError
 
 
 class LabelError(DriverError):

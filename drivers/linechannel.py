@@ -5,15 +5,6 @@ import contextlib
 from dataclasses import dataclass
 from decimal import Decimal
 
-from drivers.base import (
-    DeviceFault,
-    DeviceRefused,
-    DeviceTimeout,
-    Moved,
-    NotStable,
-    ProtocolError,
-    Unsupported,
-)
 from drivers.dialect import (
     Command,
     Dialect,
@@ -26,6 +17,15 @@ from drivers.dialect import (
     Status,
     Tare,
     Told,
+)
+from drivers.errors import (
+    DeviceFault,
+    DeviceRefused,
+    DeviceTimeout,
+    Moved,
+    NotStable,
+    ProtocolError,
+    Unsupported,
 )
 from drivers.transport import LinkLost, Transport
 from drivers.weighing import Garbage

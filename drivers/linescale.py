@@ -13,23 +13,25 @@ from dataclasses import replace
 from decimal import Decimal
 
 from drivers.base import (
+    DeviceSpec,
+    Identity,
+    Sink,
+    WeightReading,
+)
+from drivers.dialect import Command, Dialect, Refused, Shown, Status, Tare, Told
+from drivers.errors import (
     DeviceFault,
     DeviceRefused,
-    DeviceSpec,
     DeviceTimeout,
     DeviceUnavailable,
     Disagreement,
-    Identity,
     Moved,
     NotStable,
     Overload,
     ProtocolError,
-    Sink,
     Underload,
     Unsupported,
-    WeightReading,
 )
-from drivers.dialect import Command, Dialect, Refused, Shown, Status, Tare, Told
 from drivers.linechannel import Channel, Heard, Reference
 from drivers.lineoptions import Options
 from drivers.transport import Transport, transport_for

@@ -35,12 +35,12 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from drivers.base import (
+from drivers.base import Identity
+from drivers.errors import (
     DeviceFault,
     DeviceRefused,
     DeviceTimeout,
     DeviceUnavailable,
-    Identity,
     Moved,
     ProtocolError,
     Unsupported,

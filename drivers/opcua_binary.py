@@ -9,7 +9,7 @@ per process and keyed by namespace index, and the index differs from machine to 
 
 import struct
 
-from drivers.base import ProtocolError
+from drivers.errors import ProtocolError
 
 UNITS_URI = "http://www.opcfoundation.org/UA/units/un/cefact"
 """The namespace of units that are numbered by their UN/ECE common code."""

@@ -6,7 +6,8 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from drivers.base import DeviceRefused, Label, PrintProof, RawMessage
+from drivers.base import Label, PrintProof, RawMessage
+from drivers.errors import DeviceRefused
 from drivers.labels import LabelError
 
 JOBS_MAX = 256

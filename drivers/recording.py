@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from drivers.base import DeviceUnavailable, Moved
+from drivers.errors import DeviceUnavailable, Moved
 from drivers.stream import LinkLost, Transport
 
 RECORD_MAX = 8 << 20

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Protocol
 
-from drivers.base import DeviceUnavailable, Moved
+from drivers.errors import DeviceUnavailable, Moved
 
 FORMATS = {
     f"{bits}{parity}{stop}": (bits, parity, stop)

@@ -16,8 +16,8 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import serial
 
-from drivers.base import DeviceUnavailable
 from drivers.comport import Settings
+from drivers.errors import DeviceUnavailable
 from drivers.gateway import Rfc2217Transport
 from drivers.recording import RecordingTransport, ReplayTransport
 from drivers.stream import FORMATS, Inbox, LinkLost, Transport, unsent
@@ -320,7 +320,7 @@ _Query = Mapping[str, str]
 
 def _host(parts: SplitResult) -> tuple[str, int]:
     if parts.hostname is None or parts.port is None:
-        raise ValueError("//HOST:PORT expected")
+        raise ValueError(f"{parts.scheme}://HOST:PORT expected")
     return parts.hostname, parts.port
 
 

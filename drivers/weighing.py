@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Generic, TypeVar
 
-from drivers.base import (
+from drivers.base import RawMessage, Sink, WeightReading
+from drivers.errors import (
     DeviceFault,
     DeviceTimeout,
     DeviceUnavailable,
@@ -22,9 +23,6 @@ from drivers.base import (
     Moved,
     NotStable,
     ProtocolError,
-    RawMessage,
-    Sink,
-    WeightReading,
 )
 from drivers.transport import LinkLost
 

@@ -171,7 +171,7 @@ async def _run(options: Options) -> None:
         owner_of_fault({"model": model, "wire": wire}, name).faults.switch(name, on=True)
     async with contextlib.AsyncExitStack() as stack:
         served = await stack.enter_async_context(serve(wire))
-        addresses: dict[str, Json] = {"address": served.address}
+        addresses: dict[str, Json] = {"address": _as_driver_takes_it(options, served)}
         if options.control is not None:
             host, port = options.control
             bound = await stack.enter_async_context(
@@ -180,6 +180,13 @@ async def _run(options: Options) -> None:
             addresses["control"] = f"{bound[0]}:{bound[1]}"
         _show(addresses, as_json=options.as_json)
         await _follow(model, served, stop, as_json=options.as_json)
+
+
+def _as_driver_takes_it(options: Options, served: Served) -> str:
+    """Return the address for the configuration; a printer's has its own scheme and a path."""
+    if options.protocol == "ipp" and options.pty is None:
+        return served.address.replace("tcp://", "ipp://") + "/ipp/print"
+    return served.address
 
 
 async def _follow(model: Model, served: Served, stop: asyncio.Event, *, as_json: bool) -> None:

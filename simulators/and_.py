@@ -3,8 +3,8 @@
 from decimal import Decimal
 
 from drivers.and_.codec import UNDEFINED, decode_preset, encode
-from drivers.base import ProtocolError
 from drivers.dialect import Done, Refused, Shown, Status, Told
+from drivers.errors import ProtocolError
 from simulators.linescale import Kind, LineEar, LineScaleModel, Order, Voice
 
 MODEL = "SIM-320"

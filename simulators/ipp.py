@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from drivers.base import ProtocolError
+from drivers.errors import ProtocolError
 from drivers.ipp.codec import (
     CONTENT_TYPE,
     Attribute,

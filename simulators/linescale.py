@@ -11,8 +11,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
-from drivers.base import ProtocolError
 from drivers.dialect import Shown, Status, Tare
+from drivers.errors import ProtocolError
 from drivers.framing import LineSplitter
 from simulators.base import FaultPlan, Json, Outgoing
 from simulators.pan import Pan

@@ -7,7 +7,7 @@ written. Commands take effect after COMMAND_S, as on a device that looks at its 
 
 from decimal import Decimal
 
-from drivers.base import ProtocolError
+from drivers.errors import ProtocolError
 from drivers.modbus.codec import (
     Answer,
     Code,

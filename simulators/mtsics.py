@@ -7,7 +7,7 @@ Where sources differ (whether `@` clears the tare), it is a setting.
 from dataclasses import dataclass
 from decimal import Decimal
 
-from drivers.base import ProtocolError
+from drivers.errors import ProtocolError
 from drivers.framing import LineSplitter
 from drivers.mtsics.codec import (
     LINE_MAX,

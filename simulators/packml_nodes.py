@@ -11,7 +11,7 @@ from asyncua import ua
 from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.status_codes import StatusCodes
 
-from drivers.base import ProtocolError
+from drivers.errors import ProtocolError
 from drivers.opcua_binary import PIECE_UNIT_ID
 from drivers.packml.binary import (
     COUNT_ENCODING_ID,

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from drivers.base import ProtocolError
+from drivers.errors import ProtocolError
 from drivers.wwks2 import messages as wire
 from drivers.wwks2.codec import MANUAL_OUTPUT_ID, decode, encode
 from drivers.wwks2.stream import DocumentSplitter

@@ -27,7 +27,7 @@ def devices(ctx: click.Context, token: str | None, *, as_json: bool) -> None:
     if as_json:
         write_json(answer)
         return
-    columns = ("name", "capability", "protocol", "state", "since", "reason")
+    columns = ("name", "capability", "protocol", "state", "since", "link", "reason")
     write_table(columns, [[text(row, key) for key in columns] for row in rows_of(answer)])
 
 

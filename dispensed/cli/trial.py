@@ -16,7 +16,7 @@ from dispensed.clock import SystemClock
 from dispensed.devices import acceptance, registry
 from dispensed.devices.acceptance import Step, Verdict
 from dispensed.settings import DeviceSettings
-from drivers.base import DriverError
+from drivers.errors import DriverError
 
 FREE_THE_LINE = "check the cable and the address; a line that the daemon holds must be freed first"
 

@@ -21,19 +21,17 @@ from drivers.base import (
     CountJob,
     Device,
     DeviceSpec,
-    DeviceTimeout,
     Drawers,
-    DriverError,
     Identity,
     Label,
     LabelPrinter,
-    Moved,
     PickLine,
     PickOrder,
     RawMessage,
     Scale,
     Scanner,
 )
+from drivers.errors import DeviceTimeout, DriverError, Moved
 
 CONNECT_S = 30.0
 STEP_S = 120.0

@@ -17,16 +17,15 @@ from drivers.base import (
     Counter,
     Device,
     DeviceSpec,
-    DeviceUnavailable,
     Drawers,
-    DriverError,
     InputHandler,
-    Interpreter,
     LabelPrinter,
     Scale,
     Scanner,
     Sink,
 )
+from drivers.errors import DeviceUnavailable, DriverError
+from drivers.facts import Interpreter
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 

@@ -21,16 +21,15 @@ from drivers.base import (
     Counter,
     Device,
     DeviceSpec,
-    DeviceUnavailable,
     Drawers,
-    Fact,
-    Interpreter,
     LabelPrinter,
     RawMessage,
     Scale,
     Scanner,
     Sink,
 )
+from drivers.errors import DeviceUnavailable
+from drivers.facts import Fact, Interpreter
 
 ENTRY_POINT_GROUP = "dispensed.drivers"
 ScaleLookup = Callable[[str], Scale]

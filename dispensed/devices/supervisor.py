@@ -16,7 +16,8 @@ import structlog
 
 from dispensed.clock import Clock
 from dispensed.devices.registry import Capability
-from drivers.base import Device, DeviceUnavailable, DriverError, Identity
+from drivers.base import Device, Identity
+from drivers.errors import DeviceUnavailable, DriverError
 
 CONNECT_TIMEOUT_S = 30.0
 """Upper bound of one connect, beside the driver's own deadlines."""

@@ -17,7 +17,7 @@ from dispensed.model.catalog import ExpirySource, Item, Lot, LotState
 from dispensed.model.dispensing import DispenseState
 from dispensed.model.movement import MovementKind
 from dispensed.model.quantity import MILLI, format_milli
-from drivers.base import (
+from drivers.facts import (
     CodeScanned,
     CountReported,
     DrawerReported,

@@ -23,7 +23,14 @@ from dispensed.model.quantity import MILLI, format_milli
 from dispensed.services import booking, reconciling, routing
 from dispensed.services.routing import NothingToPick, Route
 from dispensed.services.site import Site
-from drivers.base import CountJob, DriverError, Moved, PickLine, PickOrder, TaskReport, TaskState
+from drivers.base import (
+    CountJob,
+    PickLine,
+    PickOrder,
+    TaskReport,
+    TaskState,
+)
+from drivers.errors import DriverError, Moved
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 

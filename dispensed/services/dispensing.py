@@ -22,13 +22,15 @@ from dispensed.model.weighing import WeighResult, WeighVerdict, weigh_check
 from dispensed.services import booking, carrying
 from dispensed.services.routing import ANY_ROUTE, Route
 from dispensed.services.site import Site
-from drivers.base import DriverError, WeightReading
+from drivers.base import WeightReading
+from drivers.errors import DriverError
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 PRIORITIES = {"low": 0, "normal": 5, "high": 9}
 _KEY = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _MICROGRAMS = {"g": Decimal(1_000_000), "mg": Decimal(1000), "kg": Decimal(1_000_000_000)}
+STEP_MOST = 5
 
 
 class NotWeighed(Conflict):
@@ -143,6 +145,7 @@ async def weigh(
     except DriverError as error:
         raise DeviceProblem(f"scale: {error}; nothing was recorded, weigh again") from error
     net_ug = _micrograms(reading)
+    readability_ug = max(site.options.scale_readability_ug, _step_ug(reading))
 
     def write(tx: Tx) -> DispenseRow:
         now = dispenses.get(tx, dispense_id)
@@ -153,7 +156,7 @@ async def weigh(
             net_ug=net_ug,
             piece_ug=item.piece_weight_ug or 0,
             sd_ug=item.piece_weight_sd_ug or 0,
-            readability_ug=site.options.scale_readability_ug,
+            readability_ug=readability_ug,
             counted=counted // MILLI,
         )
         return _record_weight(tx, site, now, verdict, site.stamp(actor, f"net {reading.value} g"))
@@ -195,6 +198,16 @@ def _micrograms(reading: WeightReading) -> int:
     if micrograms != micrograms.to_integral_value():
         raise DeviceProblem(f"scale: {reading.value} {reading.unit} is finer than a microgram")
     return int(micrograms)
+
+
+def _step_ug(reading: WeightReading) -> int:
+    """Return how coarse the display may be.
+
+    It steps by 1, 2 or 5 of its last digit (OIML R 76-1, 3.2.2) and does not say by which: 5.
+    """
+    exponent = reading.value.as_tuple().exponent
+    last_digit = Decimal((0, (1,), exponent if isinstance(exponent, int) else 0))
+    return max(1, int(STEP_MOST * last_digit * _MICROGRAMS[reading.unit]))
 
 
 # ---------------------------------------------------------------- count by hand

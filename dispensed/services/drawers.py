@@ -9,7 +9,9 @@ from dispensed.ledger.accesses import Opening
 from dispensed.ledger.engine import Tx
 from dispensed.ledger.post import Stamp
 from dispensed.services.site import Site
-from drivers.base import DeviceRefused, DrawerReported, DrawerState, DriverError, Fact
+from drivers.base import DrawerState
+from drivers.errors import DeviceRefused, DriverError
+from drivers.facts import DrawerReported, Fact
 
 OPEN_TIMEOUT_S = 10.0
 """How long a drawer may take to show that it is open."""

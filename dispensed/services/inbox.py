@@ -8,7 +8,9 @@ from dispensed.ledger.engine import StoreProblem
 from dispensed.ledger.inbox import InboxRow
 from dispensed.services import booking, drawers
 from dispensed.services.site import Site
-from drivers.base import Fact, ProtocolError, RawMessage
+from drivers.base import RawMessage
+from drivers.errors import ProtocolError
+from drivers.facts import Fact
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 

@@ -14,7 +14,9 @@ from dispensed.model.catalog import Item
 from dispensed.model.quantity import format_milli
 from dispensed.services import booking
 from dispensed.services.site import Site
-from drivers.base import DriverError, Pack, Snapshot
+from drivers.base import Snapshot
+from drivers.errors import DriverError
+from drivers.facts import Pack
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 

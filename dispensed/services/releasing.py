@@ -14,7 +14,8 @@ from dispensed.model.dispensing import DispenseState
 from dispensed.model.movement import MovementKind
 from dispensed.services import booking, carrying
 from dispensed.services.site import Site
-from drivers.base import DriverError, LabelPrinter, Moved
+from drivers.base import LabelPrinter
+from drivers.errors import DriverError, Moved
 
 DISPENSED = "ext:dispensed"
 

@@ -13,7 +13,7 @@ from dispensed.model.dispensing import DispenseState
 from dispensed.services import carrying
 from dispensed.services.changes import Topic
 from dispensed.services.site import Site
-from drivers.base import DriverError
+from drivers.errors import DriverError
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 

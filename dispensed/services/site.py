@@ -9,7 +9,14 @@ from dispensed.clock import Clock, site_date
 from dispensed.ledger.engine import Store
 from dispensed.ledger.post import Stamp
 from dispensed.services.changes import Changes
-from drivers.base import Cabinet, Counter, Drawers, Interpreter, LabelPrinter, Scale
+from drivers.base import (
+    Cabinet,
+    Counter,
+    Drawers,
+    LabelPrinter,
+    Scale,
+)
+from drivers.facts import Interpreter
 
 
 class Machines(Protocol):

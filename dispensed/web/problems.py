@@ -118,6 +118,7 @@ STATUS: Mapping[str, tuple[int, str]] = {
     "too_large": (413, "send less at once"),
     # a machine, the storage, or we ourselves
     "device_problem": (502, _DEVICE),
+    "other_machine": (502, "correct option serial of the device, or the cable"),
     "device_down": (503, _DEVICE),
     "too_many_streams": (503, "close another page, or raise http.streams_max"),
     "store_problem": (503, _WAIT),

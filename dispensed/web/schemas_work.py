@@ -161,6 +161,8 @@ class DeviceOut(Out):
     model: str
     serial: str
     firmware: str
+    link: str
+    """How the link is protected, where its protocol knows of protection."""
 
     @classmethod
     def of(cls, link: LinkState) -> Self:
@@ -177,6 +179,7 @@ class DeviceOut(Out):
             model=known.model if known else "",
             serial=known.serial if known else "",
             firmware=known.firmware if known else "",
+            link=known.link if known else "",
         )
 
 

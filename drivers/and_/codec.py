@@ -13,8 +13,9 @@ AD-4329A manual, page 43 (second header). Not verified on hardware.
 import re
 from decimal import Decimal
 
-from drivers.base import Fact, ProtocolError
 from drivers.dialect import Command, Done, Expect, Refused, Said, Shown, Status, Tare, Told, number
+from drivers.errors import ProtocolError
+from drivers.facts import Fact
 from drivers.framing import LineSplitter
 
 END = b"\r\n"

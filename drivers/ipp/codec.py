@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TypeAlias
 
-from drivers.base import ProtocolError
+from drivers.errors import ProtocolError
 
 CONTENT_TYPE = "application/ipp"
 VERSION = (1, 1)

@@ -13,20 +13,22 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from drivers.base import (
-    DeviceFault,
-    DeviceRefused,
     DeviceSpec,
-    DeviceTimeout,
-    DeviceUnavailable,
-    DriverError,
     Identity,
     Label,
-    Moved,
     PrinterStatus,
     PrintProof,
     PrintReceipt,
-    ProtocolError,
     Sink,
+)
+from drivers.errors import (
+    DeviceFault,
+    DeviceRefused,
+    DeviceTimeout,
+    DeviceUnavailable,
+    DriverError,
+    Moved,
+    ProtocolError,
     Unsupported,
 )
 from drivers.ipp.codec import (

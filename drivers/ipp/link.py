@@ -11,14 +11,13 @@ from dataclasses import replace
 
 import httpx
 
-from drivers.base import (
+from drivers.base import RawMessage, Sink
+from drivers.errors import (
     DeviceRefused,
     DeviceTimeout,
     DeviceUnavailable,
     Moved,
     ProtocolError,
-    RawMessage,
-    Sink,
 )
 from drivers.ipp.codec import (
     CONTENT_TYPE,

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from dataclasses import dataclass
 
-from drivers.base import DeviceTimeout, ProtocolError
+from drivers.errors import DeviceTimeout, ProtocolError
 from drivers.lockboard.codec import Dialect, Listening, OpenReply, OpenRequest, Status
 from drivers.lockboard.codec import StatusRequest as Question
 from drivers.transport import Transport

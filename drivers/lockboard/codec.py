@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from drivers.base import ProtocolError
+from drivers.errors import ProtocolError
 
 STX = 0x02
 ETX = 0x03

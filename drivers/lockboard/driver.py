@@ -12,21 +12,23 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from drivers.base import (
-    DeviceFault,
-    DeviceRefused,
     DeviceSpec,
-    DeviceTimeout,
-    DeviceUnavailable,
-    Disagreement,
     DrawerState,
-    DriverError,
     Identity,
-    Moved,
-    ProtocolError,
     Sink,
 )
 from drivers.delivery import Delivery
 from drivers.drawers import DrawerBook
+from drivers.errors import (
+    DeviceFault,
+    DeviceRefused,
+    DeviceTimeout,
+    DeviceUnavailable,
+    Disagreement,
+    DriverError,
+    Moved,
+    ProtocolError,
+)
 from drivers.lockboard.bus import Bus, Heard
 from drivers.lockboard.codec import Hook, OpenRequest, StatusRequest
 from drivers.lockboard.options import parse_options

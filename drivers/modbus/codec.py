@@ -13,7 +13,7 @@ asks for another number of them each time (see `drivers.modbus.link`).
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
-from drivers.base import ProtocolError
+from drivers.errors import ProtocolError
 
 READ_HOLDING = 3
 READ_INPUT = 4

@@ -15,21 +15,23 @@ from decimal import Decimal
 from typing import TypeVar
 
 from drivers.base import (
+    DeviceSpec,
+    Identity,
+    Sink,
+    WeightReading,
+)
+from drivers.errors import (
     DeviceFault,
     DeviceRefused,
-    DeviceSpec,
     DeviceTimeout,
     DeviceUnavailable,
     DriverError,
-    Identity,
     Moved,
     NotStable,
     Overload,
     ProtocolError,
-    Sink,
     Underload,
     Unsupported,
-    WeightReading,
 )
 from drivers.modbus.codec import Code, Envelope, Read, Refused, Registers, Write, words
 from drivers.modbus.link import Link

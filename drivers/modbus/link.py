@@ -13,7 +13,7 @@ that time or less, the answers to the requests in between would still be on thei
 import asyncio
 from collections import deque
 
-from drivers.base import DeviceTimeout, Moved, ProtocolError
+from drivers.errors import DeviceTimeout, Moved, ProtocolError
 from drivers.modbus.codec import Answer, AnswerFinder, Envelope, Framing, Request, encode_request
 from drivers.transport import LinkLost, Transport
 from drivers.weighing import Garbage

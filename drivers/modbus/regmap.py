@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from drivers.base import ProtocolError
+from drivers.errors import ProtocolError
 from drivers.modbus.codec import Framing
 
 _WORD = 0x10000

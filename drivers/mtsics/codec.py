@@ -19,7 +19,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import assert_never
 
-from drivers.base import Fact, ProtocolError
+from drivers.errors import ProtocolError
+from drivers.facts import Fact
 
 LINE_MAX = 256
 """Longest line taken, in bytes without its end; not from a manual, known lines stay below 100."""

@@ -15,21 +15,23 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 
 from drivers.base import (
+    DeviceSpec,
+    Identity,
+    Sink,
+    WeightReading,
+)
+from drivers.errors import (
     DeviceFault,
     DeviceRefused,
-    DeviceSpec,
     DeviceUnavailable,
     Disagreement,
     DriverError,
-    Identity,
     Moved,
     NotStable,
     Overload,
     ProtocolError,
-    Sink,
     Underload,
     Unsupported,
-    WeightReading,
 )
 from drivers.mtsics.codec import (
     Answer,

@@ -6,11 +6,7 @@ import math
 from dataclasses import dataclass
 from decimal import Decimal
 
-from drivers.base import (
-    DeviceTimeout,
-    Moved,
-    ProtocolError,
-)
+from drivers.errors import DeviceTimeout, Moved, ProtocolError
 from drivers.framing import LineSplitter
 from drivers.mtsics.codec import (
     END,

@@ -13,8 +13,9 @@ on hardware.
 import re
 from decimal import Decimal
 
-from drivers.base import Fact, ProtocolError
 from drivers.dialect import Command, Expect, FrameSplitter, Refused, Said, Shown, Status, number
+from drivers.errors import ProtocolError
+from drivers.facts import Fact
 
 LF = b"\n"
 ETX = b"\x03"

@@ -15,8 +15,9 @@ import re
 from collections.abc import Callable
 from decimal import Decimal
 
-from drivers.base import Fact, ProtocolError
 from drivers.dialect import Command, Done, Expect, Refused, Said, Shown, Tare, Told, number
+from drivers.errors import ProtocolError
+from drivers.facts import Fact
 from drivers.framing import LineSplitter
 
 END = b"\r\n"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
 
-from drivers.base import ProtocolError
+from drivers.errors import ProtocolError
 from drivers.opcua_binary import UNITS_URI, Reader, float64, text, unit_id_of
 
 SCALES_URI = "http://opcfoundation.org/UA/Scales"

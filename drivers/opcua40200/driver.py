@@ -19,21 +19,23 @@ from typing import TypeVar
 from asyncua import ua
 
 from drivers.base import (
+    DeviceSpec,
+    Identity,
+    Sink,
+    WeightReading,
+)
+from drivers.errors import (
     DeviceFault,
     DeviceRefused,
-    DeviceSpec,
     DeviceTimeout,
     DeviceUnavailable,
     Disagreement,
-    Identity,
     Moved,
     NotStable,
     Overload,
     ProtocolError,
-    Sink,
     Underload,
     Unsupported,
-    WeightReading,
 )
 from drivers.opcua40200.codec import (
     UNITS,

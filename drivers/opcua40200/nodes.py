@@ -13,7 +13,8 @@ from enum import StrEnum
 
 from asyncua import ua
 
-from drivers.base import Identity, Moved, ProtocolError, Unsupported
+from drivers.base import Identity
+from drivers.errors import Moved, ProtocolError, Unsupported
 from drivers.opcua import UA_URI, Browse, Session, value_of
 from drivers.opcua40200.codec import (
     PRINTABLE_ENCODING_ID,

@@ -5,7 +5,13 @@ from dataclasses import dataclass
 
 from asyncua import ua
 
-from drivers.base import DeviceRefused, DeviceUnavailable, Identity, Moved, Unsupported
+from drivers.base import Identity
+from drivers.errors import (
+    DeviceRefused,
+    DeviceUnavailable,
+    Moved,
+    Unsupported,
+)
 from drivers.opcua import UA_URI, Browse, Changes, Session, Step, value_of
 from drivers.opcua_cabinet.codec import (
     DI_URI,

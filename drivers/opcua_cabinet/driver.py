@@ -12,19 +12,21 @@ import uuid
 from collections.abc import AsyncIterator
 
 from drivers.base import (
-    DeviceFault,
-    DeviceRefused,
     DeviceSpec,
-    DeviceTimeout,
-    DeviceUnavailable,
     DrawerState,
-    DriverError,
     Identity,
-    Moved,
     Sink,
 )
 from drivers.delivery import Delivery
 from drivers.drawers import DrawerBook
+from drivers.errors import (
+    DeviceFault,
+    DeviceRefused,
+    DeviceTimeout,
+    DeviceUnavailable,
+    DriverError,
+    Moved,
+)
 from drivers.opcua_cabinet.codec import CoverState, drawer_of
 from drivers.opcua_cabinet.covers import Cover, Covers
 from drivers.opcua_cabinet.options import parse_options

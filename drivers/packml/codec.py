@@ -9,16 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from drivers.base import (
-    CountJob,
-    CountReported,
-    CountResult,
-    Disagreement,
-    Fact,
-    Moved,
-    ProtocolError,
-    RawMessage,
-)
+from drivers.base import CountJob, CountResult, RawMessage
+from drivers.errors import Disagreement, Moved, ProtocolError
+from drivers.facts import CountReported, Fact
 from drivers.opcua_binary import PIECE_UNIT_ID, TEXT_MAX
 from drivers.packml.binary import CountElement, Descriptor
 

@@ -17,17 +17,19 @@ from collections.abc import AsyncIterator
 from drivers.base import (
     CountJob,
     CountResult,
+    DeviceSpec,
+    Identity,
+    Sink,
+)
+from drivers.errors import (
     DeviceFault,
     DeviceRefused,
-    DeviceSpec,
     DeviceTimeout,
     DeviceUnavailable,
     Disagreement,
     DriverError,
-    Identity,
     Moved,
     ProtocolError,
-    Sink,
     Unsupported,
 )
 from drivers.opcua_link import check_address

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from drivers.base import CountJob, Disagreement, Moved
+from drivers.base import CountJob
+from drivers.errors import Disagreement, Moved
 from drivers.packml.codec import Counts, Resets, State, Tally, job_token, token_shown
 from drivers.packml.session import Snapshot
 

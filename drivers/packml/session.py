@@ -11,10 +11,10 @@ from enum import Enum
 
 from asyncua import ua
 
-from drivers.base import (
+from drivers.base import Identity
+from drivers.errors import (
     DeviceTimeout,
     DeviceUnavailable,
-    Identity,
     Moved,
     ProtocolError,
     Unsupported,

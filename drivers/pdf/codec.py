@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
-from drivers.base import ProtocolError
+from drivers.errors import ProtocolError
 
 NOTES = ".requests"
 """Folder inside the folder of labels: one small note for every request."""

@@ -15,20 +15,22 @@ from pathlib import Path
 from typing import TypeVar
 
 from drivers.base import (
-    DeviceRefused,
     DeviceSpec,
-    DeviceTimeout,
-    DeviceUnavailable,
     Identity,
     Label,
-    Moved,
     PrinterStatus,
     PrintProof,
     PrintReceipt,
-    ProtocolError,
     Sink,
 )
 from drivers.choices import Given, Rules, read
+from drivers.errors import (
+    DeviceRefused,
+    DeviceTimeout,
+    DeviceUnavailable,
+    Moved,
+    ProtocolError,
+)
 from drivers.labelpdf import Page, label_digest, load_font, render
 from drivers.labels import LabelError
 from drivers.pdf.codec import (

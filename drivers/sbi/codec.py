@@ -12,8 +12,9 @@ MSE (page 71) and Master (page 79). Not verified on hardware.
 
 import re
 
-from drivers.base import Fact, ProtocolError
 from drivers.dialect import Command, Expect, Said, Shown, Status, Told, number
+from drivers.errors import ProtocolError
+from drivers.facts import Fact
 from drivers.framing import LineSplitter
 
 END = b"\r\n"

@@ -9,7 +9,8 @@ and are set at it. Not verified on hardware.
 import re
 from dataclasses import dataclass
 
-from drivers.base import CodeScanned, Fact, ProtocolError
+from drivers.errors import ProtocolError
+from drivers.facts import CodeScanned, Fact
 
 GS = "\x1d"
 """ASCII 29: how a scanner sends the FNC1 that ends an element of variable length."""

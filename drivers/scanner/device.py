@@ -8,7 +8,7 @@ import os
 import stat
 from pathlib import Path
 
-from drivers.base import DeviceUnavailable
+from drivers.errors import DeviceUnavailable
 from drivers.transport import LinkLost
 
 _READ_MAX = 4096

@@ -11,18 +11,20 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from drivers.base import (
-    CodeScanned,
-    DeviceRefused,
     DeviceSpec,
-    DeviceTimeout,
-    DeviceUnavailable,
     Identity,
-    ProtocolError,
     RawMessage,
     Sink,
 )
 from drivers.choices import Given, read
 from drivers.choices import Rules as OptionRules
+from drivers.errors import (
+    DeviceRefused,
+    DeviceTimeout,
+    DeviceUnavailable,
+    ProtocolError,
+)
+from drivers.facts import CodeScanned
 from drivers.framing import LineSplitter
 from drivers.scanner.codec import SCAN_MAX, Rules, encode_scan, read_line
 from drivers.scanner.device import TextDevice
@@ -47,8 +49,8 @@ class Options:
 
     `suffix` is `line` (CR, LF or both) or `tab`. `aim` is `required` or `optional`. `separator` is
     how FNC1 is written where it is not GS. `fnc1` is `unsure`, or `kept` once the scanner was seen
-    to send it: then a code with a symbology identifier is never taken for ambiguous. The same code within `duplicate_window_s` counts once.
-    `line_gap_s` is the longest pause inside a code.
+    to send it: then a code with a symbology identifier is never taken for ambiguous. The same code
+    within `duplicate_window_s` counts once. `line_gap_s` is the longest pause inside a code.
     """
 
     prefix: str = ""

@@ -13,8 +13,9 @@ bits 5 and 6 of the status byte, so those are not read. Not verified on hardware
 import re
 from decimal import Decimal
 
-from drivers.base import Fact, ProtocolError
 from drivers.dialect import Command, Done, Expect, FrameSplitter, Said, Shown, Status, Told
+from drivers.errors import ProtocolError
+from drivers.facts import Fact
 
 STX = b"\x02"
 CR = b"\r"

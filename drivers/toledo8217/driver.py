@@ -7,8 +7,9 @@ tare is set as a weight (`Tnnnnn`), so it must be enabled in the scale.
 
 import functools
 
-from drivers.base import DeviceFault, DeviceSpec, Identity, Moved, Sink
+from drivers.base import DeviceSpec, Identity, Sink
 from drivers.dialect import Dialect
+from drivers.errors import DeviceFault, Moved
 from drivers.lineoptions import parse_options
 from drivers.linescale import LineScale
 from drivers.toledo8217 import codec

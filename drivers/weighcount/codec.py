@@ -16,14 +16,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from math import isqrt
 
-from drivers.base import (
-    CountJob,
-    CountReported,
-    CountResult,
-    Fact,
-    ProtocolError,
-    RawMessage,
-)
+from drivers.base import CountJob, CountResult, RawMessage
+from drivers.errors import ProtocolError
+from drivers.facts import CountReported, Fact
 
 UNCERTAINTY_LIMIT_MILLI = 400
 """From 0.4 piece of standard uncertainty on, a weight cannot tell n from n + 1."""

@@ -17,22 +17,24 @@ from dataclasses import dataclass
 from drivers.base import (
     CountJob,
     CountResult,
+    DeviceSpec,
+    Identity,
+    Scale,
+    Sink,
+    WeightReading,
+)
+from drivers.errors import (
     DeviceFault,
     DeviceRefused,
-    DeviceSpec,
     DeviceTimeout,
     DeviceUnavailable,
     Disagreement,
     DriverError,
-    Identity,
     Moved,
     NotStable,
     Overload,
     ProtocolError,
-    Scale,
-    Sink,
     Underload,
-    WeightReading,
 )
 from drivers.weighcount.codec import (
     JOB_ID_MAX,

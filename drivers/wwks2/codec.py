@@ -10,17 +10,15 @@ import contextlib
 import hashlib
 from datetime import UTC, datetime
 
-from drivers.base import (
+from drivers.base import RawMessage, TaskReport, TaskState
+from drivers.errors import ProtocolError
+from drivers.facts import (
     Fact,
     InputReported,
     OutputReported,
     OutputStatus,
     Pack,
-    ProtocolError,
-    RawMessage,
     StockReported,
-    TaskReport,
-    TaskState,
 )
 from drivers.wwks2 import messages as wire
 from drivers.wwks2.markup import Element, parse, render

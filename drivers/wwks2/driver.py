@@ -11,18 +11,20 @@ import asyncio
 from collections.abc import Sequence
 
 from drivers.base import (
-    DeviceRefused,
     DeviceSpec,
-    DeviceUnavailable,
-    DriverError,
     Identity,
     InputHandler,
-    Moved,
     PickOrder,
-    ProtocolError,
     Sink,
     Snapshot,
     TaskReport,
+)
+from drivers.errors import (
+    DeviceRefused,
+    DeviceUnavailable,
+    DriverError,
+    Moved,
+    ProtocolError,
 )
 from drivers.transport import transport_for
 from drivers.wwks2 import messages as wire

@@ -6,7 +6,12 @@ before it stores it, and may answer the start itself only after that.
 
 import asyncio
 
-from drivers.base import DeviceRefused, DeviceTimeout, DriverError, Moved
+from drivers.errors import (
+    DeviceRefused,
+    DeviceTimeout,
+    DriverError,
+    Moved,
+)
 from drivers.wwks2 import messages as wire
 from drivers.wwks2 import requests
 from drivers.wwks2.link import Reply

@@ -7,7 +7,13 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from drivers.base import DeviceRefused, DeviceTimeout, DriverError, Moved, ProtocolError
+from drivers.errors import (
+    DeviceRefused,
+    DeviceTimeout,
+    DriverError,
+    Moved,
+    ProtocolError,
+)
 from drivers.transport import LinkLost, Transport
 from drivers.wwks2 import messages as wire
 from drivers.wwks2.codec import decode, encode

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from xml.parsers import expat
 
-from drivers.base import ProtocolError
+from drivers.errors import ProtocolError
 
 DEPTH_MAX = 16
 """Deepest nesting accepted; the deepest message of the manual has 6 levels."""

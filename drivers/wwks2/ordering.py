@@ -3,15 +3,14 @@
 import asyncio
 from collections.abc import Callable
 
-from drivers.base import (
+from drivers.base import TaskReport, TaskState
+from drivers.errors import (
     DeviceRefused,
     DeviceTimeout,
     DeviceUnavailable,
     DriverError,
     Moved,
     ProtocolError,
-    TaskReport,
-    TaskState,
     Unsupported,
 )
 from drivers.wwks2 import messages as wire

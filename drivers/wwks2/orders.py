@@ -4,16 +4,9 @@ import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from drivers.base import (
-    DeviceRefused,
-    DriverError,
-    OutputReported,
-    OutputStatus,
-    Pack,
-    PickOrder,
-    TaskReport,
-    TaskState,
-)
+from drivers.base import PickOrder, TaskReport, TaskState
+from drivers.errors import DeviceRefused, DriverError
+from drivers.facts import OutputReported, OutputStatus, Pack
 from drivers.wwks2.wanted import Output, OutputEnd, PackExit
 
 REMEMBERED_MAX = 256

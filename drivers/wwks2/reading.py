@@ -7,7 +7,7 @@ are ignored; a number, date or boolean that is none raises ProtocolError.
 from collections.abc import Callable
 from dataclasses import replace
 
-from drivers.base import ProtocolError
+from drivers.errors import ProtocolError
 from drivers.wwks2 import messages as wire
 from drivers.wwks2.markup import INT64, SIGNED32, Element, render
 

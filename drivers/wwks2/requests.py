@@ -7,7 +7,8 @@ forms: the manual's, and the one that V6.22 renamed (public facts).
 from collections.abc import Sequence
 from dataclasses import replace
 
-from drivers.base import DeviceRefused, PickOrder
+from drivers.base import PickOrder
+from drivers.errors import DeviceRefused
 from drivers.wwks2 import messages as wire
 from drivers.wwks2.codec import order_to_wire
 from drivers.wwks2.markup import SIGNED32

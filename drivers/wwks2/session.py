@@ -4,7 +4,7 @@ import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
 
-from drivers.base import (
+from drivers.errors import (
     DeviceRefused,
     DeviceTimeout,
     DeviceUnavailable,

@@ -6,7 +6,8 @@ Source: WWKS 2 Reference Manual V6.0 §6.5 (initiated inputs), §6.8 (outputs, l
 
 from dataclasses import dataclass
 
-from drivers.base import Pack, TaskReport, TaskState
+from drivers.base import TaskReport, TaskState
+from drivers.facts import Pack
 from drivers.wwks2 import messages as wire
 
 

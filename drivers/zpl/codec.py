@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from drivers.base import Identity, PrinterStatus, ProtocolError
+from drivers.base import Identity, PrinterStatus
+from drivers.errors import ProtocolError
 
 HOST_STATUS = b"~HS"
 HOST_IDENTIFICATION = b"~HI"

@@ -4,14 +4,12 @@ import asyncio
 import secrets
 from collections.abc import Callable
 
-from drivers.base import (
+from drivers.base import Identity, RawMessage, Sink
+from drivers.errors import (
     DeviceTimeout,
     DeviceUnavailable,
-    Identity,
     Moved,
     ProtocolError,
-    RawMessage,
-    Sink,
 )
 from drivers.transport import Transport
 from drivers.zpl.codec import (

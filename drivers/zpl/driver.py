@@ -13,22 +13,24 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from drivers.base import (
-    DeviceFault,
-    DeviceRefused,
     DeviceSpec,
-    DeviceTimeout,
-    DeviceUnavailable,
-    DriverError,
     Identity,
     Label,
-    Moved,
     PrinterStatus,
     PrintProof,
     PrintReceipt,
-    ProtocolError,
     Sink,
 )
 from drivers.choices import Given, Rules, read
+from drivers.errors import (
+    DeviceFault,
+    DeviceRefused,
+    DeviceTimeout,
+    DeviceUnavailable,
+    DriverError,
+    Moved,
+    ProtocolError,
+)
 from drivers.labels import LabelError, LabelSize
 from drivers.printing import JOBS_MAX, JobView, PrintQueue, check_repeat, reprint_message
 from drivers.transport import transport_for

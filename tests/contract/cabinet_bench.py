@@ -8,17 +8,18 @@ from dataclasses import dataclass, field
 
 from drivers.base import (
     DeviceSpec,
-    DriverError,
+    PickLine,
+    PickOrder,
+    RawMessage,
+    TaskReport,
+    TaskState,
+)
+from drivers.errors import DriverError, ProtocolError
+from drivers.facts import (
     Fact,
     InputReported,
     OutputReported,
     Pack,
-    PickLine,
-    PickOrder,
-    ProtocolError,
-    RawMessage,
-    TaskReport,
-    TaskState,
 )
 from drivers.transport import Transport
 from drivers.wwks2.codec import interpret

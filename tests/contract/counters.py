@@ -5,11 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from drivers.base import (
-    Counter,
-    CountJob,
-    DeviceSpec,
-)
+from drivers.base import Counter, CountJob, DeviceSpec
 from drivers.packml.driver import PackmlDriver
 from tests.contract.opcua_stand import Stand
 from tests.contract.transports import Inbox, until_done

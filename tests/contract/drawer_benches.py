@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from drivers.base import DeviceSpec, DrawerReported, Drawers, DrawerState, Interpreter
+from drivers.base import DeviceSpec, Drawers, DrawerState
 from drivers.drawers import interpret
+from drivers.facts import DrawerReported, Interpreter
 from drivers.lockboard.driver import LockboardDriver
 from simulators.base import FaultPlan
 from simulators.lockboard import LockboardModel

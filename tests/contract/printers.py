@@ -10,13 +10,13 @@ from urllib.parse import unquote
 
 from drivers.base import (
     DeviceSpec,
-    DriverError,
     Identity,
     Label,
     PrinterStatus,
     PrintProof,
     PrintReceipt,
 )
+from drivers.errors import DriverError
 from drivers.ipp.driver import IppDriver
 from drivers.pdf.driver import PdfDriver
 from drivers.zpl.driver import ZplDriver

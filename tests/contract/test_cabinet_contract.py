@@ -7,22 +7,22 @@ from datetime import date
 import pytest
 
 from drivers.base import (
+    InputAsked,
+    InputDecision,
+    PickLine,
+    PickOrder,
+    TaskState,
+)
+from drivers.errors import (
     DeviceRefused,
     DeviceTimeout,
     DeviceUnavailable,
     DriverError,
-    InputAsked,
-    InputDecision,
     Moved,
-    OutputReported,
-    OutputStatus,
-    Pack,
-    PickLine,
-    PickOrder,
     ProtocolError,
-    TaskState,
     Unsupported,
 )
+from drivers.facts import OutputReported, OutputStatus, Pack
 from drivers.transport import LinkLost
 from drivers.wwks2 import messages as wire
 from tests.contract.cabinet_bench import Bench, bench, order

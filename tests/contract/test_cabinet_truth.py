@@ -6,7 +6,9 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.base import DriverError, Moved, OutputReported, PickOrder, Snapshot
+from drivers.base import PickOrder, Snapshot
+from drivers.errors import DriverError, Moved
+from drivers.facts import OutputReported
 from simulators.base import FaultPlan
 from tests.contract.cabinet_bench import ALL_PACKS, Bench, bench, order
 

@@ -4,16 +4,14 @@ import asyncio
 
 import pytest
 
-from drivers.base import (
-    CountReported,
-    CountResult,
+from drivers.base import CountResult, DeviceSpec, Identity
+from drivers.errors import (
     DeviceFault,
     DeviceRefused,
-    DeviceSpec,
     Disagreement,
-    Identity,
     Moved,
 )
+from drivers.facts import CountReported
 from drivers.packml.codec import interpret
 from drivers.packml.driver import PackmlDriver
 from tests.contract.counters import (

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from drivers.base import (
-    CountResult,
+from drivers.base import CountResult
+from drivers.errors import (
     DeviceRefused,
     DeviceTimeout,
     DriverError,

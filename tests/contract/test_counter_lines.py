@@ -6,17 +6,15 @@ import random
 
 import pytest
 
-from drivers.base import (
-    CountResult,
+from drivers.base import CountResult, DeviceSpec, RawMessage
+from drivers.errors import (
     DeviceFault,
-    DeviceSpec,
     DeviceTimeout,
     DeviceUnavailable,
     Disagreement,
     DriverError,
     Moved,
     ProtocolError,
-    RawMessage,
     Unsupported,
 )
 from drivers.packml.driver import PackmlDriver

@@ -15,7 +15,8 @@ import pytest
 from asyncua.crypto.cert_gen import setup_self_signed_certificate
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from drivers.base import CountJob, DeviceSpec, DeviceUnavailable, DriverError
+from drivers.base import CountJob, DeviceSpec
+from drivers.errors import DeviceUnavailable, DriverError
 from drivers.packml.driver import PackmlDriver
 from simulators.opcua import Keys
 from tests.contract.counters import PLAIN

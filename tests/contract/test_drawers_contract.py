@@ -10,16 +10,15 @@ from collections import Counter
 
 import pytest
 
-from drivers.base import (
+from drivers.base import DrawerState, RawMessage
+from drivers.errors import (
     DeviceRefused,
     DeviceTimeout,
     DeviceUnavailable,
-    DrawerReported,
-    DrawerState,
     DriverError,
     Moved,
-    RawMessage,
 )
+from drivers.facts import DrawerReported
 from drivers.lockboard.driver import LockboardDriver
 from tests.contract.drawer_benches import (
     IMPATIENT,

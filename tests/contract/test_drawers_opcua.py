@@ -6,18 +6,17 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
-from drivers.base import (
+from drivers.base import DeviceSpec, DrawerState
+from drivers.drawers import interpret
+from drivers.errors import (
     DeviceFault,
     DeviceRefused,
-    DeviceSpec,
     DeviceTimeout,
     DeviceUnavailable,
-    DrawerReported,
-    DrawerState,
     DriverError,
     Moved,
 )
-from drivers.drawers import interpret
+from drivers.facts import DrawerReported
 from drivers.opcua_cabinet.driver import OpcuaCabinetDriver
 from tests.contract.drawer_benches import PATIENCE_S, Value
 from tests.contract.opcua_stand import CabinetStand, a_cabinet_stand

@@ -11,17 +11,16 @@ from pathlib import Path
 import pytest
 
 from drivers import weighing
-from drivers.base import (
+from drivers.base import DeviceSpec, WeightReading
+from drivers.errors import (
     DeviceFault,
     DeviceRefused,
-    DeviceSpec,
     DeviceTimeout,
     DeviceUnavailable,
     DriverError,
     Moved,
     NotStable,
     Unsupported,
-    WeightReading,
 )
 from drivers.modbus.codec import Answer, Framing, Write
 from drivers.modbus.driver import ModbusDriver

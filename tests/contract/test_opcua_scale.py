@@ -12,22 +12,20 @@ from decimal import Decimal
 import pytest
 from asyncua import ua
 
-from drivers.base import (
+from drivers.base import DeviceSpec, Identity, WeightReading
+from drivers.errors import (
     DeviceFault,
     DeviceRefused,
-    DeviceSpec,
     DeviceTimeout,
     DeviceUnavailable,
     Disagreement,
     DriverError,
-    Identity,
     Moved,
     NotStable,
     Overload,
     ProtocolError,
     Underload,
     Unsupported,
-    WeightReading,
 )
 from drivers.opcua40200.driver import Opcua40200Driver, PieceReading
 from drivers.opcua40200.nodes import Command

@@ -8,7 +8,12 @@ import pytest
 from asyncua import ua
 from asyncua.ua.status_codes import StatusCodes
 
-from drivers.base import DeviceRefused, DeviceUnavailable, DriverError, Unsupported
+from drivers.errors import (
+    DeviceRefused,
+    DeviceUnavailable,
+    DriverError,
+    Unsupported,
+)
 from drivers.opcua import NODES_MAX, UA_URI, Browse, Changes, Session, plain, text_of, value_of
 from drivers.opcua_link import Given
 from drivers.packml.codec import PACKML_URI

@@ -11,14 +11,16 @@ import json
 import pytest
 
 from drivers.base import (
-    DeviceRefused,
     DeviceSpec,
-    DeviceUnavailable,
-    DriverError,
     Label,
-    Moved,
     PrintProof,
     PrintReceipt,
+)
+from drivers.errors import (
+    DeviceRefused,
+    DeviceUnavailable,
+    DriverError,
+    Moved,
 )
 from drivers.labels import LabelError
 from drivers.printing import JobView, reprint_message

@@ -15,16 +15,18 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from drivers.base import (
+    DeviceSpec,
+    Identity,
+    PrinterStatus,
+    PrintProof,
+)
+from drivers.errors import (
     DeviceFault,
     DeviceRefused,
-    DeviceSpec,
     DeviceTimeout,
     DeviceUnavailable,
     DriverError,
-    Identity,
     Moved,
-    PrinterStatus,
-    PrintProof,
     ProtocolError,
     Unsupported,
 )

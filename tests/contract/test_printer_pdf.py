@@ -9,14 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from drivers.base import (
+from drivers.base import DeviceSpec, PrinterStatus, PrintProof
+from drivers.errors import (
     DeviceRefused,
-    DeviceSpec,
     DeviceTimeout,
     DeviceUnavailable,
     Moved,
-    PrinterStatus,
-    PrintProof,
     ProtocolError,
 )
 from drivers.labels import LabelError

@@ -7,16 +7,18 @@ from collections.abc import AsyncIterator
 import pytest
 
 from drivers.base import (
+    DeviceSpec,
+    Identity,
+    PrinterStatus,
+    PrintProof,
+)
+from drivers.errors import (
     DeviceFault,
     DeviceRefused,
-    DeviceSpec,
     DeviceTimeout,
     DeviceUnavailable,
     DriverError,
-    Identity,
     Moved,
-    PrinterStatus,
-    PrintProof,
 )
 from drivers.zpl.driver import ZplDriver
 from simulators.wire import Wire

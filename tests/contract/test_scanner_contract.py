@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from drivers.base import (
-    CodeScanned,
+from drivers.base import DeviceSpec
+from drivers.errors import (
     DeviceRefused,
-    DeviceSpec,
     DeviceTimeout,
     DeviceUnavailable,
     DriverError,
 )
+from drivers.facts import CodeScanned
 from drivers.scanner.codec import interpret
 from drivers.scanner.driver import WAITING_MAX, ScannerDriver
 from simulators.scanner import ScannerModel

@@ -9,21 +9,23 @@ import pytest
 
 from drivers.base import (
     CountJob,
-    CountReported,
     CountResult,
-    DeviceFault,
-    DeviceRefused,
     DeviceSpec,
-    DeviceUnavailable,
-    Disagreement,
-    DriverError,
     Identity,
-    Moved,
-    NotStable,
-    ProtocolError,
     RawMessage,
     Scale,
 )
+from drivers.errors import (
+    DeviceFault,
+    DeviceRefused,
+    DeviceUnavailable,
+    Disagreement,
+    DriverError,
+    Moved,
+    NotStable,
+    ProtocolError,
+)
+from drivers.facts import CountReported
 from drivers.mtsics.driver import MtsicsDriver
 from drivers.weighcount.codec import interpret, read_count, read_start
 from drivers.weighcount.driver import WeighCountDriver

@@ -13,16 +13,14 @@ from datetime import date
 import pytest
 
 from drivers.base import (
-    DeviceRefused,
     DeviceSpec,
     InputAsked,
     InputDecision,
-    InputReported,
-    OutputReported,
-    Pack,
     RawMessage,
     TaskState,
 )
+from drivers.errors import DeviceRefused
+from drivers.facts import InputReported, OutputReported, Pack
 from drivers.wwks2 import messages as wire
 from drivers.wwks2.codec import interpret
 from drivers.wwks2.driver import Wwks2Driver

@@ -15,7 +15,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from drivers.base import Device, DriverError, RawMessage
+from drivers.base import Device, RawMessage
+from drivers.errors import DriverError
 from simulators.wire import Wire
 
 SPEED = 50.0

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
-from drivers.base import ProtocolError
+from drivers.errors import ProtocolError
 
 SHARE = 0.25
 """Part of the frames that arrive damaged: far more than on any line that can be used."""

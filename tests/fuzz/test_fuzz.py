@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from drivers.base import ProtocolError
+from drivers.errors import ProtocolError
 from tests.fuzz.engine import Row, Rule, damaged, fuzz
 from tests.fuzz.rows import ROWS, missing
 

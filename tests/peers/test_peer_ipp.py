@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from drivers.base import DeviceSpec, DriverError, Label, PrintProof
+from drivers.base import DeviceSpec, Label, PrintProof
+from drivers.errors import DriverError
 from drivers.ipp.driver import IppDriver
 from simulators.ipp import IppModel
 from simulators.serve import serve_tcp

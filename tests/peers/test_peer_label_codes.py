@@ -10,7 +10,8 @@ import pytest
 import zxingcpp
 from PIL import Image
 
-from drivers.base import CodeScanned, Label
+from drivers.base import Label
+from drivers.facts import CodeScanned
 from drivers.labelpdf import Page, render
 from drivers.scanner.codec import Rules, read_line
 

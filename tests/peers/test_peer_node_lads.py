@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from drivers.base import DeviceSpec, DrawerReported, DrawerState, DriverError
+from drivers.base import DeviceSpec, DrawerState
 from drivers.drawers import interpret
+from drivers.errors import DriverError
+from drivers.facts import DrawerReported
 from drivers.opcua_cabinet.driver import OpcuaCabinetDriver
 from tests.contract.transports import Inbox
 from tests.peers.conftest import Node

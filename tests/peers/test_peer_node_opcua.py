@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from drivers.base import CountJob, CountResult, DeviceSpec, Unsupported, WeightReading
+from drivers.base import (
+    CountJob,
+    CountResult,
+    DeviceSpec,
+    WeightReading,
+)
+from drivers.errors import Unsupported
 from drivers.opcua40200.driver import Opcua40200Driver, PieceReading
 from drivers.packml.codec import Tally, read_count, read_start
 from drivers.packml.driver import PackmlDriver

@@ -16,7 +16,8 @@ from asyncua.crypto.cert_gen import setup_self_signed_certificate
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from opcua import Node, Server, ua
 
-from drivers.base import DeviceSpec, DriverError, Overload
+from drivers.base import DeviceSpec
+from drivers.errors import DriverError, Overload
 from drivers.opcua40200.driver import Opcua40200Driver
 from tests.contract.transports import Inbox
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.base import DeviceRefused, DrawerReported
 from drivers.drawers import DrawerBook, Limits, interpret
+from drivers.errors import DeviceRefused
+from drivers.facts import DrawerReported
 
 LIMITS = Limits(left_open_s=5.0, drawer_rest_s=2.0, cabinet_rest_s=1.0, claim_s=3.0)
 NAMES = ("a", "b")

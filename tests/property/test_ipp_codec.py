@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.base import ProtocolError
+from drivers.errors import ProtocolError
 from drivers.ipp.codec import (
     ATTRIBUTES_MAX,
     MESSAGE_MAX,

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.and_ import codec as and_
-from drivers.base import ProtocolError
 from drivers.dialect import Done, Refused, Said, Shown, Splitter, Status, Tare, Told
+from drivers.errors import ProtocolError
 from drivers.nci import codec as nci
 from drivers.ohaus import codec as ohaus
 from drivers.sbi import codec as sbi

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.base import DrawerReported, ProtocolError
 from drivers.drawers import DrawerRecord, encode_record, interpret
+from drivers.errors import ProtocolError
+from drivers.facts import DrawerReported
 from drivers.lockboard.codec import (
     DIALECTS,
     HEARD_MAX,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.base import ProtocolError
+from drivers.errors import ProtocolError
 from drivers.modbus.codec import (
     FRAME_MAX,
     Answer,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.base import ProtocolError
+from drivers.errors import ProtocolError
 from drivers.modbus.maps import load_map, shipped
 from drivers.modbus.regmap import Field, Flag, Kind, Order, Value
 

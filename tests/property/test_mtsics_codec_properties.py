@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from drivers.base import ProtocolError
+from drivers.errors import ProtocolError
 from drivers.framing import LineSplitter
 from drivers.mtsics.codec import (
     HARDWARE_ERRORS,

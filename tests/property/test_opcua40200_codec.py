@@ -6,7 +6,7 @@ from decimal import Decimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.base import ProtocolError
+from drivers.errors import ProtocolError
 from drivers.opcua40200.codec import (
     Part,
     Printed,

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.base import CountJob, CountResult, Disagreement, ProtocolError
+from drivers.base import CountJob, CountResult
+from drivers.errors import Disagreement, ProtocolError
 from drivers.packml.binary import (
     CountElement,
     Descriptor,

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.base import CodeScanned, ProtocolError
+from drivers.errors import ProtocolError
+from drivers.facts import CodeScanned
 from drivers.scanner.codec import (
     SCAN_MAX,
     Element,

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.base import CountJob, CountReported, CountResult, ProtocolError
+from drivers.base import CountJob, CountResult
+from drivers.errors import ProtocolError
+from drivers.facts import CountReported
 from drivers.weighcount.codec import (
     INTEGER_MAX,
     UNCERTAINTY_LIMIT_MILLI,

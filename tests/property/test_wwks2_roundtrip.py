@@ -10,7 +10,7 @@ from typing import TypeVar
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.base import ProtocolError
+from drivers.errors import ProtocolError
 from drivers.wwks2 import messages as wire
 from drivers.wwks2.codec import decode, encode, interpret, unreadable
 from drivers.wwks2.stream import GARBAGE_MAX_BYTES, DocumentSplitter, Frame

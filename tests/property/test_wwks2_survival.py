@@ -14,14 +14,13 @@ from hypothesis import strategies as st
 from drivers.base import (
     InputAsked,
     InputDecision,
-    OutputReported,
-    Pack,
     PickLine,
     PickOrder,
-    ProtocolError,
     TaskReport,
     TaskState,
 )
+from drivers.errors import ProtocolError
+from drivers.facts import OutputReported, Pack
 from drivers.wwks2 import messages as wire
 from drivers.wwks2.codec import decode, encode, interpret
 from drivers.wwks2.driver import Wwks2Driver

@@ -6,7 +6,8 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.base import Label, ProtocolError
+from drivers.base import Label
+from drivers.errors import ProtocolError
 from drivers.labels import LabelError, LabelSize
 from drivers.zpl.codec import (
     REPLY_LIMIT,

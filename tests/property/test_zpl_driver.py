@@ -7,7 +7,13 @@ from collections import Counter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from drivers.base import DeviceSpec, DriverError, Label, Moved, PrintProof, RawMessage
+from drivers.base import (
+    DeviceSpec,
+    Label,
+    PrintProof,
+    RawMessage,
+)
+from drivers.errors import DriverError, Moved
 from drivers.zpl.driver import ZplDriver
 from simulators.serve import serve_tcp
 from simulators.wire import Wire

@@ -177,7 +177,7 @@ def test_a_token_is_printed_once_and_kept_for_the_command_line(alone: Run, tmp_p
 
 def test_a_sound_ledger_verifies_and_leaves_an_anchor(site: Bench, tmp_path: Path) -> None:
     run = runner(write_config(tmp_path, free_port()))
-    assert done(run("verify")).startswith("5 movements, 10 balances, 0 holds and 0 anchors")
+    assert done(run("verify")).startswith("clean: 5 movements, 10 balances, 0 holds and 0 anchors")
     report = json.loads(done(run("verify", "--json")))
     assert (report["ok"], report["anchors"], report["head_id"]) == (True, 1, 5)
     assert len((tmp_path / "state" / "anchors.jsonl").read_text().splitlines()) == 2

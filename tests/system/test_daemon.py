@@ -31,7 +31,8 @@ from dispensed.services import inbox
 from dispensed.services.changes import Changes
 from dispensed.services.site import Site
 from dispensed.settings import DeviceSettings, Settings
-from drivers.base import DeviceUnavailable, RawMessage
+from drivers.base import RawMessage
+from drivers.errors import DeviceUnavailable
 from simulators.stage import Stage, stage
 
 QUICK = Pace(first_s=0.02, most_s=0.05)

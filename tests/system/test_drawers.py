@@ -21,7 +21,8 @@ from dispensed.services.booking import Message, book
 from dispensed.services.changes import Changes
 from dispensed.services.drawers import Asked
 from dispensed.services.site import Site
-from drivers.base import DrawerReported, DrawerState, RawMessage, Sink
+from drivers.base import DrawerState, RawMessage, Sink
+from drivers.facts import DrawerReported
 from simulators.lockboard import LockboardModel
 from simulators.serve import serve_tcp
 from simulators.wire import Wire

@@ -26,7 +26,15 @@ from dispensed.services import catalog, inbox, places
 from dispensed.services.changes import Changes
 from dispensed.services.dispensing import Order, request
 from dispensed.services.site import Site
-from drivers.base import Cabinet, Counter, Drawers, Interpreter, LabelPrinter, RawMessage, Scale
+from drivers.base import (
+    Cabinet,
+    Counter,
+    Drawers,
+    LabelPrinter,
+    RawMessage,
+    Scale,
+)
+from drivers.facts import Interpreter
 from drivers.packml.codec import interpret as interpret_packml
 from drivers.wwks2.codec import interpret as interpret_wwks2
 from tests.system.people import People

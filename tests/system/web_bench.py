@@ -41,17 +41,15 @@ from dispensed.web.context import WebOptions
 from drivers.base import (
     Cabinet,
     Counter,
-    DeviceRefused,
-    DeviceTimeout,
     Drawers,
     DrawerState,
     Identity,
-    Interpreter,
     LabelPrinter,
-    Moved,
     RawMessage,
     Scale,
 )
+from drivers.errors import DeviceRefused, DeviceTimeout, Moved
+from drivers.facts import Interpreter
 
 NOW = datetime(2026, 11, 22, 13, 0, tzinfo=UTC)
 ZONE = ZoneInfo("America/New_York")

@@ -10,8 +10,9 @@ from acme_scale.driver import AcmeScaleDriver
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.base import (
-    DeviceSpec,
+from drivers.base import DeviceSpec
+from drivers.dialect import Refused, Said, Shown, Status, Told
+from drivers.errors import (
     DeviceTimeout,
     DriverError,
     NotStable,
@@ -20,7 +21,6 @@ from drivers.base import (
     Underload,
     Unsupported,
 )
-from drivers.dialect import Refused, Said, Shown, Status, Told
 from tests.contract.transports import Inbox
 from tests.thirdparty.acme_machine import MODEL, SERIAL, Machine, serving
 

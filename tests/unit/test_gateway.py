@@ -19,8 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers import gateway as gateway_module
-from drivers.base import DeviceSpec, DeviceUnavailable, ProtocolError
+from drivers.base import DeviceSpec
 from drivers.comport import SUB_MAX, ComPort, Settings, Sub, TelnetSplitter, Verb, escaped
+from drivers.errors import DeviceUnavailable, ProtocolError
 from drivers.gateway import Rfc2217Transport
 from drivers.mtsics.driver import MtsicsDriver
 from drivers.transport import LinkLost, Transport, transport_for

@@ -9,7 +9,8 @@ import reportlab
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.base import Label, ProtocolError
+from drivers.base import Label
+from drivers.errors import ProtocolError
 from drivers.labelpdf import DIGEST_KEY, Page, data_matrix, label_digest, load_font, render
 from drivers.labels import LabelError, element_string
 from drivers.pdf.codec import Note, decode_note, encode_note, file_stem, folder_of

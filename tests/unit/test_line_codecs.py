@@ -6,8 +6,8 @@ from decimal import Decimal
 import pytest
 
 from drivers.and_ import codec as and_
-from drivers.base import ProtocolError
 from drivers.dialect import Done, FrameSplitter, Refused, Said, Shown, Status, Tare, Told, number
+from drivers.errors import ProtocolError
 from drivers.nci import codec as nci
 from drivers.ohaus import codec as ohaus
 from drivers.sbi import codec as sbi

@@ -10,10 +10,10 @@ import pytest
 
 from drivers import weighing
 from drivers.and_.driver import AndDriver
-from drivers.base import (
+from drivers.base import DeviceSpec, WeightReading
+from drivers.errors import (
     DeviceFault,
     DeviceRefused,
-    DeviceSpec,
     DeviceTimeout,
     DeviceUnavailable,
     Disagreement,
@@ -22,7 +22,6 @@ from drivers.base import (
     ProtocolError,
     Underload,
     Unsupported,
-    WeightReading,
 )
 from drivers.lineoptions import Options
 from drivers.linescale import LineScale

@@ -2,8 +2,9 @@
 
 import pytest
 
-from drivers.base import DrawerReported, ProtocolError
 from drivers.drawers import RECORD_MAX, DrawerRecord, encode_record, interpret
+from drivers.errors import ProtocolError
+from drivers.facts import DrawerReported
 from drivers.lockboard.codec import (
     DIALECTS,
     HEARD_MAX,

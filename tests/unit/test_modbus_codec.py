@@ -2,7 +2,7 @@
 
 import pytest
 
-from drivers.base import ProtocolError
+from drivers.errors import ProtocolError
 from drivers.modbus.codec import (
     Answer,
     AnswerFinder,

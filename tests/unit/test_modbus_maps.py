@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from drivers.base import DeviceSpec, ProtocolError, RawMessage
+from drivers.base import DeviceSpec, RawMessage
+from drivers.errors import ProtocolError
 from drivers.modbus.codec import Framing
 from drivers.modbus.driver import ModbusDriver
 from drivers.modbus.maps import SIZE_MAX, load_map, parse_map, shipped

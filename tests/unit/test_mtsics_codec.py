@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from drivers.base import ProtocolError
+from drivers.errors import ProtocolError
 from drivers.mtsics.codec import (
     Answer,
     Argument,

@@ -8,19 +8,17 @@ from pathlib import Path
 import pytest
 
 from drivers import weighing
-from drivers.base import (
+from drivers.base import DeviceSpec, RawMessage, WeightReading
+from drivers.errors import (
     DeviceFault,
     DeviceRefused,
-    DeviceSpec,
     DeviceTimeout,
     DeviceUnavailable,
     Disagreement,
     Moved,
     NotStable,
     ProtocolError,
-    RawMessage,
     Unsupported,
-    WeightReading,
 )
 from drivers.mtsics.driver import MtsicsDriver
 from drivers.mtsics.options import Options, parse_options

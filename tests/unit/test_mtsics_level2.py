@@ -7,14 +7,13 @@ from decimal import Decimal
 
 import pytest
 
-from drivers.base import (
+from drivers.base import DeviceSpec, WeightReading
+from drivers.errors import (
     DeviceRefused,
-    DeviceSpec,
     DeviceTimeout,
     Disagreement,
     DriverError,
     Unsupported,
-    WeightReading,
 )
 from drivers.mtsics.codec import Answer, ReplyStatus, Text, Weight, WeightStatus, decode
 from drivers.mtsics.driver import MtsicsDriver

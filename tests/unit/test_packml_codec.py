@@ -6,7 +6,9 @@ import sys
 
 import pytest
 
-from drivers.base import CountJob, CountReported, Disagreement, Moved, ProtocolError
+from drivers.base import CountJob
+from drivers.errors import Disagreement, Moved, ProtocolError
+from drivers.facts import CountReported
 from drivers.packml.binary import (
     CountElement,
     Descriptor,

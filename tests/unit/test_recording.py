@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from drivers import recording as recording_module
-from drivers.base import DeviceSpec, DeviceUnavailable, Moved
+from drivers.base import DeviceSpec
+from drivers.errors import DeviceUnavailable, Moved
 from drivers.mtsics.driver import MtsicsDriver
 from drivers.recording import Recorder, RecordingTransport, ReplayTransport, read_recording
 from drivers.transport import LinkLost, transport_for

@@ -10,7 +10,8 @@ import pytest
 
 from dispensed.devices import registry
 from dispensed.devices.registry import Capability, UnknownProtocol
-from drivers.base import DeviceSpec, RawMessage, Sink, StockReported
+from drivers.base import DeviceSpec, RawMessage, Sink
+from drivers.facts import StockReported
 
 
 @dataclass(frozen=True)
@@ -214,7 +215,7 @@ PLUGIN = """
 from dispensed.devices.registry import (
     CabinetPlugin, CounterPlugin, DrawersPlugin, PrinterPlugin, ScalePlugin, ScannerPlugin,
 )
-from drivers.base import StockReported
+from drivers.facts import StockReported
 
 
 class Machine:

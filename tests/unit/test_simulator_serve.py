@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from drivers.base import DeviceUnavailable
+from drivers.errors import DeviceUnavailable
 from drivers.transport import LinkLost, Transport, transport_for
 from simulators import control as control_module
 from simulators import serve as serve_module

@@ -19,13 +19,12 @@ from dispensed.devices.registry import Capability
 from dispensed.devices.supervisor import Link, LinkState, Pace, Supervisor
 from drivers.base import (
     DeviceSpec,
-    DeviceUnavailable,
     Identity,
     RawMessage,
     Sink,
-    Unsupported,
     WeightReading,
 )
+from drivers.errors import DeviceUnavailable, Unsupported
 from drivers.transport import Transport, transport_for
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from drivers import transport as transport_module
-from drivers.base import DeviceUnavailable, Moved
+from drivers.errors import DeviceUnavailable, Moved
 from drivers.transport import LinkLost, SerialTransport, TcpTransport, Transport, transport_for
 
 PATIENCE_S = 5.0

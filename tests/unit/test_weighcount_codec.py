@@ -5,7 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from drivers.base import CountJob, CountReported, CountResult, ProtocolError
+from drivers.base import CountJob, CountResult
+from drivers.errors import ProtocolError
+from drivers.facts import CountReported
 from drivers.weighcount.codec import (
     RECORD_MAX,
     Balance,

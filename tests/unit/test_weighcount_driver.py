@@ -9,18 +9,20 @@ import pytest
 
 from drivers.base import (
     CountJob,
-    DeviceFault,
     DeviceSpec,
+    Identity,
+    RawMessage,
+    Scale,
+    WeightReading,
+)
+from drivers.errors import (
+    DeviceFault,
     DeviceTimeout,
     DeviceUnavailable,
     Disagreement,
     DriverError,
-    Identity,
     Moved,
     NotStable,
-    RawMessage,
-    Scale,
-    WeightReading,
 )
 from drivers.weighcount import driver as module
 from drivers.weighcount.driver import WeighCountDriver

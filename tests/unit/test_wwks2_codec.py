@@ -5,7 +5,7 @@ from xml.etree.ElementTree import canonicalize
 
 import pytest
 
-from drivers.base import ProtocolError
+from drivers.errors import ProtocolError
 from drivers.wwks2 import messages as wire
 from drivers.wwks2.codec import decode, encode
 from tests.unit.wwks2_examples import EXAMPLES

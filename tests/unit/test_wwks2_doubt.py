@@ -6,19 +6,20 @@ from collections.abc import AsyncIterator
 import pytest
 
 from drivers.base import (
+    PickLine,
+    PickOrder,
+    TaskReport,
+    TaskState,
+)
+from drivers.errors import (
     DeviceRefused,
     DeviceTimeout,
     DriverError,
     Moved,
-    OutputReported,
-    OutputStatus,
-    PickLine,
-    PickOrder,
     ProtocolError,
-    TaskReport,
-    TaskState,
     Unsupported,
 )
+from drivers.facts import OutputReported, OutputStatus
 from drivers.transport import LinkLost, TcpTransport
 from drivers.wwks2 import messages as wire
 from drivers.wwks2.link import REQUESTS_MAX, Link, checked

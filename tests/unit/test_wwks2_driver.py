@@ -8,17 +8,19 @@ from datetime import date
 import pytest
 
 from drivers.base import (
-    DeviceRefused,
-    DeviceTimeout,
-    DeviceUnavailable,
     Identity,
     InputAsked,
     InputDecision,
-    Moved,
     PickLine,
     PickOrder,
-    ProtocolError,
     TaskState,
+)
+from drivers.errors import (
+    DeviceRefused,
+    DeviceTimeout,
+    DeviceUnavailable,
+    Moved,
+    ProtocolError,
 )
 from drivers.transport import LinkLost
 from drivers.wwks2 import messages as wire

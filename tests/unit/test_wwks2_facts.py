@@ -4,16 +4,14 @@ from datetime import date
 
 import pytest
 
-from drivers.base import (
+from drivers.base import RawMessage, TaskReport, TaskState
+from drivers.errors import ProtocolError
+from drivers.facts import (
     InputReported,
     OutputReported,
     OutputStatus,
     Pack,
-    ProtocolError,
-    RawMessage,
     StockReported,
-    TaskReport,
-    TaskState,
 )
 from drivers.wwks2 import messages as wire
 from drivers.wwks2.codec import (

@@ -6,10 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from drivers.base import (
-    DeviceSpec,
-    RawMessage,
-)
+from drivers.base import DeviceSpec, RawMessage
 from drivers.wwks2.driver import Wwks2Driver
 from drivers.wwks2.options import Options, parse_options
 

@@ -6,16 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from drivers.base import (
+from drivers.errors import (
     DeviceRefused,
     DeviceTimeout,
     DeviceUnavailable,
     DriverError,
     Moved,
-    Pack,
     ProtocolError,
     Unsupported,
 )
+from drivers.facts import Pack
 from drivers.transport import LinkLost
 from drivers.wwks2 import messages as wire
 from drivers.wwks2.driver import Wwks2Driver

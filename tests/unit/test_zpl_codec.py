@@ -2,7 +2,8 @@
 
 import pytest
 
-from drivers.base import Identity, PrinterStatus, ProtocolError
+from drivers.base import Identity, PrinterStatus
+from drivers.errors import ProtocolError
 from drivers.zpl.codec import (
     REPLY_LIMIT,
     HostStatus,

@@ -10,14 +10,16 @@ import pytest
 
 from drivers.base import (
     DeviceSpec,
+    Identity,
+    Label,
+    RawMessage,
+)
+from drivers.errors import (
     DeviceTimeout,
     DeviceUnavailable,
     DriverError,
-    Identity,
-    Label,
     Moved,
     ProtocolError,
-    RawMessage,
 )
 from drivers.transport import LinkLost
 from drivers.zpl.codec import HOST_IDENTIFICATION, HOST_STATUS, HostStatus, encode_host_status

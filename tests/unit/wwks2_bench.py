@@ -7,11 +7,8 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from drivers.base import (
-    DeviceSpec,
-    DriverError,
-    RawMessage,
-)
+from drivers.base import DeviceSpec, RawMessage
+from drivers.errors import DriverError
 from drivers.wwks2 import messages as wire
 from drivers.wwks2.codec import decode, encode
 from drivers.wwks2.driver import Wwks2Driver

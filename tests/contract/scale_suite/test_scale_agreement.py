@@ -5,7 +5,7 @@ import random
 import pytest
 
 from drivers import weighing
-from drivers.base import DriverError, ProtocolError
+from drivers.errors import DriverError, ProtocolError
 from drivers.framing import LineSplitter
 from drivers.mtsics.codec import Weight, decode
 from simulators.wire import Wire

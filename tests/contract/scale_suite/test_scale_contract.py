@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from drivers.base import (
+from drivers.base import WeightReading
+from drivers.errors import (
     DeviceFault,
     DeviceRefused,
     DeviceTimeout,
@@ -17,7 +18,6 @@ from drivers.base import (
     Overload,
     Underload,
     Unsupported,
-    WeightReading,
 )
 from tests.contract.scale_suite.benches import (
     DIALECTS,

@@ -14,8 +14,9 @@ Source: invented for this example, no document: there is no such machine. Not ve
 
 import re
 
-from drivers.base import Fact, ProtocolError
 from drivers.dialect import Command, Expect, Refused, Said, Shown, Status, Told, number
+from drivers.errors import ProtocolError
+from drivers.facts import Fact
 from drivers.framing import LineSplitter
 
 LINE_MAX = 40

@@ -6,7 +6,8 @@ is a relay in front of it, so that a line can be cut, slow or silent.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+import gc
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -128,6 +129,18 @@ class Face(Protocol):
         ...
 
 
+@contextlib.contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Keep the garbage collector from walking the thousands of standard nodes: 0.6 s, not 1.4 s."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 class _Machine:
     """The server with its nodes; the model moves on before every method call."""
 
@@ -157,7 +170,8 @@ class _Machine:
             max_chunk_count=-(-MESSAGE_MAX // CHUNK),
             max_message_size=MESSAGE_MAX,
         )
-        await server.init()
+        with _without_collecting():
+            await server.init()
         server.disable_clock()
         server.set_endpoint("opc.tcp://127.0.0.1:0/")
         if self._keys is None:

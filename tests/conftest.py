@@ -90,3 +90,25 @@ async def no_task_is_left() -> AsyncIterator[None]:
     mine = {asyncio.current_task()}
     left = [task.get_name() for task in asyncio.all_tasks() - before - mine if not task.done()]
     assert not left, f"left behind: {left}"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let every worker begin with one of the slow tests, so that none is begun last.
+
+    Workers start with equal parts of the list, in its order, and take from each other at the end.
+    """
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    workers = int(getattr(config, "workerinput", {}).get("workercount", 1))
+    if not slow or workers < 2:  # noqa: PLR2004 - two share the work
+        return
+    slow.sort(key=lambda item: ("test_day" not in item.nodeid, "postgres" in item.nodeid))
+    others = [item for item in items if not item.get_closest_marker("slow")]
+    share = -(-len(items) // workers)
+    items.clear()
+    for number in range(workers):
+        mine = slow[number::workers]
+        rest = share - len(mine)
+        items.extend([*mine, *others[:rest]])
+        del others[:rest]
+    items.extend(others)

@@ -1,5 +1,7 @@
 """Takes device messages: stored first, then interpreted, then applied exactly once."""
 
+import asyncio
+
 import structlog
 
 from dispensed.errors import DispensedError
@@ -18,14 +20,28 @@ GARBAGE = "garbage"
 PENDING_BATCH = 100
 RAW_MAX = 16 * 1024 * 1024
 """Longest message that is stored whole; drivers bound theirs far below."""
+FINISH_S = 10.0
+"""How long a cancelled delivery may take to end; what is left is applied later."""
 
 
 async def deliver(site: Site, device: str, message: RawMessage) -> None:
     """Store one message and apply it; returns when it is durable.
 
     A message that cannot be read or booked stays in the inbox with the reason; it never raises for
-    that. Raises StoreProblem when the ledger takes no writes.
+    that. Raises StoreProblem when the ledger takes no writes. A caller that is cancelled, because
+    its link was lost, ends only when what was stored is booked too.
     """
+    work = asyncio.ensure_future(_store_and_apply(site, device, message))
+    try:
+        await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait({work}, timeout=FINISH_S)
+        if work.done() and (error := work.exception()) is not None:
+            log.error("message.not_applied", device_id=device, reason=str(error))  # noqa: TRY400
+        raise
+
+
+async def _store_and_apply(site: Site, device: str, message: RawMessage) -> None:
     received_at = site.now()
     inbox_id, new = await site.store.write(
         lambda tx: inbox.store_message(

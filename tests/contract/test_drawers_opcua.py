@@ -188,7 +188,7 @@ async def test_a_slow_line_is_borne(cabinet: CabinetStand) -> None:
 async def test_on_a_broken_link_nothing_untrue_is_said_and_the_driver_recovers(
     cabinet: CabinetStand, line: Line
 ) -> None:
-    async with connected(cabinet, request_timeout_ms=100) as bench:
+    async with connected(cabinet, request_timeout_ms=400) as bench:
         cabinet.do(lambda: line.switch(cabinet.wire, on=True))
         said = await outcome(lambda: bench.open(A, "r1", 0.3))
         assert isinstance(said, DriverError) or cabinet.is_open(A)

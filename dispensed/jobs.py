@@ -10,7 +10,7 @@ Nothing that keeps a core busy runs in the daemon: the verification is a process
 import asyncio
 import contextlib
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -135,20 +135,41 @@ def next_slot(cron: str, zone: ZoneInfo, after: datetime) -> datetime | None:
     A fixed time of day that the clocks skip or repeat has exactly one slot on that day: the first
     instant after the gap, or the first of the two.
     """
-    for local in CronSim(cron, (after - SHIFT_MAX).astimezone(zone)):
-        slot = local.astimezone(UTC)
-        if slot > after:
-            return slot
-    return None
+    begin = (after - SHIFT_MAX).astimezone(zone)
+    ways = (_real_slots(cron, begin), _wall_slots(cron, zone, begin))
+    found = [next((slot for slot in way if slot > after), None) for way in ways]
+    return min((slot for slot in found if slot is not None), default=None)
 
 
 def last_slot(cron: str, zone: ZoneInfo, until: datetime) -> datetime | None:
     """Return the last slot at or before an instant, in UTC; None when there is none in 50 years."""
-    for local in CronSim(cron, (until + SHIFT_MAX).astimezone(zone), reverse=True):
-        slot = local.astimezone(UTC)
-        if slot <= until:
-            return slot
-    return None
+    begin = (until + SHIFT_MAX).astimezone(zone)
+    ways = (
+        _real_slots(cron, begin, reverse=True),
+        _wall_slots(cron, zone, begin, reverse=True),
+    )
+    found = [next((slot for slot in way if slot <= until), None) for way in ways]
+    return max((slot for slot in found if slot is not None), default=None)
+
+
+def _real_slots(cron: str, begin: datetime, *, reverse: bool = False) -> Iterator[datetime]:
+    """Yield the slots that cronsim finds, which knows of skipped and repeated hours."""
+    for local in CronSim(cron, begin, reverse=reverse):
+        yield local.astimezone(UTC)
+
+
+def _wall_slots(
+    cron: str, zone: ZoneInfo, begin: datetime, *, reverse: bool = False
+) -> Iterator[datetime]:
+    """Yield the slots as a clock on the wall shows them, the first of two, none that is skipped.
+
+    After a shift by less than an hour (Lord Howe: 30 minutes) cronsim 2.8 walks on in whole hours
+    from a half one and misses `0 6 * * *` of an expression such as `0 */6 * * *`.
+    """
+    for wall in CronSim(cron, begin.replace(tzinfo=None), reverse=reverse):
+        slot = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
+        if slot.astimezone(zone).replace(tzinfo=None) == wall:
+            yield slot
 
 
 def slot_name(slot: datetime) -> str:

@@ -100,7 +100,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     slow = [item for item in items if item.get_closest_marker("slow")]
     workers = int(getattr(config, "workerinput", {}).get("workercount", 1))
-    if not slow or workers < 2:  # noqa: PLR2004 - two share the work
+    if not slow or workers < 2:
         return
     slow.sort(key=lambda item: ("test_day" not in item.nodeid, "postgres" in item.nodeid))
     others = [item for item in items if not item.get_closest_marker("slow")]

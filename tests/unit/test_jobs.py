@@ -149,6 +149,22 @@ INSTANTS = st.datetimes(
 )
 
 
+def test_a_shift_by_half_an_hour_skips_no_slot() -> None:
+    """Lord Howe goes from UTC+10:30 to UTC+11 on the first Sunday of October at 2:00."""
+    zone = ZoneInfo("Australia/Lord_Howe")
+    at = datetime(2034, 9, 30, 13, 30, tzinfo=UTC)  # midnight there
+    slots = []
+    for _ in range(3):
+        following = next_slot("0 */6 * * *", zone, at)
+        assert following is not None
+        slots.append(at := following)
+    assert slots == [
+        datetime(2034, 9, 30, 19, 0, tzinfo=UTC),  # 6:00
+        datetime(2034, 10, 1, 1, 0, tzinfo=UTC),  # 12:00
+        datetime(2034, 10, 1, 7, 0, tzinfo=UTC),  # 18:00
+    ]
+
+
 @given(cron=CRONS, zone=ZONES, at=INSTANTS)
 def test_the_slot_before_the_next_one_is_the_last_one(
     cron: str, zone: ZoneInfo, at: datetime

@@ -31,7 +31,7 @@ from drivers.base import (
     Scale,
     Scanner,
 )
-from drivers.errors import DeviceTimeout, DriverError, Moved
+from drivers.errors import DeviceTimeout, DriverError, Moved, Unsupported
 
 CONNECT_S = 30.0
 STEP_S = 120.0
@@ -174,10 +174,15 @@ def _words(identity: Identity) -> tuple[str, ...]:
 async def _tried(
     name: str, expected: str, call: Callable[[], Awaitable[T]], good: Callable[[T], bool]
 ) -> Step:
-    """Make one call; a DriverError is a failed step, not the end of the run."""
+    """Make one call; a DriverError is a failed step, not the end of the run.
+
+    What the machine cannot do at all is skipped, with its reason.
+    """
     try:
         async with asyncio.timeout(STEP_S):
             value = await call()
+    except Unsupported as error:
+        return Step(name, Verdict.SKIPPED, expected, str(error))
     except (DriverError, TimeoutError) as error:
         moved = error.moved if isinstance(error, DriverError) else Moved.UNKNOWN
         text = str(error) or f"no end within {STEP_S:.0f} s"
@@ -225,7 +230,7 @@ async def _try_scale(scale: Scale, person: Person) -> list[Step]:
     ]
     nominal = await _number(person, "Put a check weight on. What does it weigh (unit of the scale)")
     limit = await _number(person, "By how much may it differ") if nominal is not None else None
-    if nominal is None or limit is None:
+    if not nominal or limit is None:
         return [*steps, _skipped("check weight")]
     weighed = await _tried(
         "check weight",

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from dispensed.cli.main import cli
-from simulators import lockboard, mtsics, wwks2, zpl
+from simulators import lockboard, mtsics, nci, wwks2, zpl
 from simulators.base import StreamModel
 from simulators.serve import serve_tcp
 from simulators.wire import Wire
@@ -105,7 +105,7 @@ def test_a_scale_is_led_through_zero_and_a_check_weight(tmp_path: Path) -> None:
     model = mtsics.make(1)
     with served(model) as address:
         config = configured(tmp_path, "mtsics", address)
-        done, document = tried(tmp_path, config, "\n0\n0.002\n\n")
+        done, document = tried(tmp_path, config, "\n50\n50\n\n")
     assert done.exit_code == 0, done.output
     assert document["verdict"] == "passed"
     assert document["by"] == "tess"
@@ -119,6 +119,14 @@ def test_a_scale_that_weighs_wrongly_fails_and_the_report_says_so(tmp_path: Path
     assert done.exit_code == 1
     assert verdicts(document)["check weight"] == "failed"
     assert document["verdict"] == "failed"
+
+
+def test_an_ability_that_a_machine_lacks_is_skipped_with_the_reason(tmp_path: Path) -> None:
+    with served(nci.make(1)) as address:
+        config = configured(tmp_path, "nci", address, 'plausible_max = "15"')
+        _, document = tried(tmp_path, config, "\n\n")
+    assert verdicts(document)["check weight"] == "skipped"
+    assert document["verdict"] == "skipped"
 
 
 def test_a_report_is_never_written_over(tmp_path: Path) -> None:

@@ -100,11 +100,11 @@ def test_an_exception_is_written_with_its_traceback() -> None:
 def test_lines_of_libraries_have_the_same_form_and_their_routine_is_quiet() -> None:
     stream = io.StringIO()
     log.configure("info", "json", stream)
-    logging.root.manager.getLogger("uvicorn.error").info("started on %s", "127.0.0.1")
+    logging.root.manager.getLogger("a_library.part").info("started on %s", "127.0.0.1")
     logging.root.manager.getLogger("asyncua.client").info("routine")
     (line,) = lines(stream)
     assert line["event"] == "started on 127.0.0.1"
-    assert line["logger"] == "uvicorn.error"
+    assert line["logger"] == "a_library.part"
 
 
 def test_the_opc_ua_library_tells_its_errors_but_no_password_and_no_failed_farewell() -> None:

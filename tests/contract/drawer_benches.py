@@ -98,7 +98,7 @@ LOCKBOARD: dict[str, Value] = {
     "left_open_s": 60.0,
 }
 """Times that fit SPEED: a hook lets go within some milliseconds."""
-IMPATIENT: dict[str, Value] = {"reply_timeout_s": 0.01}
+IMPATIENT: dict[str, Value] = {"reply_timeout_s": 0.03}
 """For lines on which much is not answered."""
 
 

@@ -13,6 +13,7 @@ from drivers.scanner.codec import (
     check_digit_fits,
     elements,
     encode_scan,
+    hidden_elements,
     interpret,
     read_line,
 )
@@ -140,3 +141,9 @@ def test_garbage_is_read_or_raises_a_protocol_error(noise: bytes) -> None:
         except ProtocolError:
             continue
         assert interpret(encode_scan(code)) == (code,)
+
+
+def test_an_element_that_is_there_already_is_not_taken_for_a_hidden_one() -> None:
+    """Lot `A10B7`: its tail reads as (10) B7, but a code holds one lot number only."""
+    assert hidden_elements(elements("10A10B7")) == ""
+    assert hidden_elements(elements("10A21B7")) == "21B7"

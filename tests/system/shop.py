@@ -102,6 +102,7 @@ async def open_shop(
     *,
     speed: float = 100.0,
     workers: int = 32,
+    command_timeout_s: float = 1.5,
     driver_options: dict[str, dict[str, str | int | float | bool]] | None = None,
 ) -> AsyncIterator[Shop]:
     """Start simulators, fleet and runner; all end with the block."""
@@ -132,7 +133,7 @@ async def open_shop(
             zone=ZONE,
             machines=fleet,
             changes=changes,
-            options=DispenseOptions(command_timeout_s=1.5, weigh_timeout_s=5.0),
+            options=DispenseOptions(command_timeout_s=command_timeout_s, weigh_timeout_s=5.0),
         )
         sites.append(site)
         fleet.on_input(lambda name: inputs.input_handler(site, name))

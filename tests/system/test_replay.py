@@ -39,7 +39,7 @@ from drivers.packml.codec import interpret as interpret_packml
 from drivers.wwks2.codec import interpret as interpret_wwks2
 from tests.system.people import People
 from tests.system.shop import FORMULARY, TODAY, ZONE, Shop, SteadyClock, open_shop
-from tests.system.test_day import PATIENCE, unfinished
+from tests.system.test_day import unfinished
 
 Balances = dict[tuple[str, str, str], int]
 INTERPRETERS: dict[str, Interpreter] = {
@@ -126,7 +126,7 @@ async def live_a_morning(shop: Shop) -> None:
 async def test_replaying_the_stored_inbox_into_an_empty_database_gives_the_same_balances(
     store: Store, sqlite_template: Path, tmp_path: Path
 ) -> None:
-    async with open_shop(store, tmp_path, speed=100, driver_options=PATIENCE) as shop:
+    async with open_shop(store, tmp_path, speed=100, command_timeout_s=30) as shop:
         await live_a_morning(shop)
     messages = await store.read(lambda tx: inbox_rows.page(tx, limit=10_000))
     journal = await store.read(lambda tx: read.movements(tx, limit=10_000))

@@ -51,9 +51,10 @@ units:
 	  done && systemd-analyze verify "$$folder"/*.service; \
 	fi
 
-cover: $(INSTALLED) ## Run every test with branch coverage; fails under the limits
+cover: $(INSTALLED) ## Run all but the slow tests with branch coverage; fails under the limits
 	@$(BIN)/coverage erase
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --benchmark-disable --cov --cov-report= $(TESTS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --benchmark-disable -m "not slow" \
+	  --cov --cov-report= $(TESTS)
 	@$(BIN)/coverage report --skip-covered --fail-under=90
 	@$(BIN)/coverage report --fail-under=100 \
 	  --include='dispensed/model/*,dispensed/ledger/*,drivers/*/codec.py,drivers/framing.py'

@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 INSTALLED := $(VENV)/.installed
 LOCKED := $(VENV)/.locked
-WORKERS ?= 4
+WORKERS ?= 3
 TESTS ?= tests
 FRAMES ?= 1000000
 

@@ -344,9 +344,19 @@ class Opcua40200Driver:
     async def _within(self, deadline: float, call: Callable[[], Awaitable[_T]]) -> _T:
         try:
             async with asyncio.timeout_at(deadline):
-                return await call()
+                return await _plainly(call)
         except TimeoutError as error:
             raise DeviceTimeout(f"{self._name}: no answer in time") from error
+
+
+async def _plainly(call: Callable[[], Awaitable[_T]]) -> _T:
+    """Call, and be cancelled plainly: asyncio's timeout does not know asyncua's own subclass."""
+    try:
+        return await call()
+    except asyncio.CancelledError as stopped:
+        if type(stopped) is asyncio.CancelledError:
+            raise
+        raise asyncio.CancelledError from stopped
 
 
 _TARES = frozenset({Command.SET_TARE, Command.CLEAR_TARE, Command.SET_PRESET_TARE})

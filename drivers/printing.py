@@ -3,11 +3,11 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from drivers.base import Label, PrintProof, RawMessage
-from drivers.errors import DeviceRefused
+from drivers.errors import DeviceRefused, DeviceUnavailable
 from drivers.labels import LabelError
 
 JOBS_MAX = 256
@@ -22,6 +22,42 @@ class JobView:
 
     request_id: str
     proof: PrintProof | None
+
+
+class Presence:
+    """Whether a printer can be asked, and why not; at first it is not connected."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._lost: str | None = "not connected"
+        self._was_lost = asyncio.Event()
+
+    def found(self) -> None:
+        """Note that the link is there."""
+        self._lost = None
+        self._was_lost.clear()
+
+    def lose(self, why: str) -> None:
+        """Note that the link is gone; the first reason stays."""
+        if self._lost is None:
+            self._lost = why
+            self._was_lost.set()
+
+    def need(self) -> None:
+        """Raise DeviceUnavailable with the reason unless the link is there."""
+        if self._lost is not None:
+            raise DeviceUnavailable(f"{self._name}: {self._lost}")
+
+    async def watch(self, every_s: float, look: Callable[[], Awaitable[object]]) -> None:
+        """Look again and again until the link is lost; then raise DeviceUnavailable."""
+        while True:
+            try:
+                async with asyncio.timeout(every_s):
+                    await self._was_lost.wait()
+            except TimeoutError:
+                await look()
+            else:
+                raise DeviceUnavailable(f"{self._name}: {self._lost}")
 
 
 class PrintQueue:

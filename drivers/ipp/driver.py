@@ -46,7 +46,7 @@ from drivers.ipp.link import IppLink
 from drivers.ipp.options import parse_address, parse_options
 from drivers.labelpdf import render
 from drivers.labels import LabelError
-from drivers.printing import JOBS_MAX, JobView, PrintQueue, check_repeat, reprint_message
+from drivers.printing import JOBS_MAX, JobView, Presence, PrintQueue, check_repeat, reprint_message
 
 DOCUMENT_FORMAT = "application/pdf"
 AGREEING = 2
@@ -107,8 +107,7 @@ class IppDriver:
         self._queue = PrintQueue(spec.name, self._options.queue_max)
         self._jobs: OrderedDict[str, _Job] = OrderedDict()
         self._operations: frozenset[int] = frozenset()
-        self._lost: str | None = "not connected"
-        self._was_lost = asyncio.Event()
+        self._presence = Presence(self._name)
 
     # ------------------------------------------------------------ life
 
@@ -121,8 +120,7 @@ class IppDriver:
         except DriverError:
             await self._link.close()
             raise
-        self._lost = None
-        self._was_lost.clear()
+        self._presence.found()
 
         def text(name: str) -> str:
             return answer.string(GroupTag.PRINTER, name)
@@ -153,18 +151,11 @@ class IppDriver:
 
     async def watch(self) -> None:
         """Ask for the status again and again; raises DriverError when the printer is lost."""
-        while True:
-            try:
-                async with asyncio.timeout(self._options.poll_interval_s):
-                    await self._was_lost.wait()
-            except TimeoutError:
-                await self.status()
-            else:
-                raise DeviceUnavailable(f"{self._name}: {self._lost}")
+        await self._presence.watch(self._options.poll_interval_s, self.status)
 
     async def close(self) -> None:
         """Release the link; calls that are under way fail."""
-        self._lose("closed")
+        self._presence.lose("closed")
         await self._link.close()
 
     # ------------------------------------------------------------ capability
@@ -172,7 +163,7 @@ class IppDriver:
     async def status(self) -> PrinterStatus:
         """Ask the printer; silence raises DeviceTimeout and means faulted or offline."""
         async with self._noting_loss():
-            self._need_link()
+            self._presence.need()
             return _printer_status(await self._ask_printer())
 
     async def print(self, label: Label, *, request_id: str) -> PrintReceipt:
@@ -190,7 +181,7 @@ class IppDriver:
             if job is not None:
                 check_repeat(self._name, request_id, job.label, label)
                 return await self._look_again(job)
-            self._need_link()
+            self._presence.need()
             status = _printer_status(await self._ask_printer())
             if not status.ready:
                 text = ", ".join(status.faults)
@@ -223,7 +214,7 @@ class IppDriver:
                 raise LabelError(f"{self._name}: label {request_id!r} is not known")
             if job.job_id is None:
                 raise Unsupported(f"{self._name}: the number of label {request_id!r} is unknown")
-            self._need_link()
+            self._presence.need()
             with contextlib.suppress(DeviceRefused):  # too late: the job has ended
                 await self._ask(Operation.CANCEL_JOB, (_job_number(job.job_id),))
             report = await self._settled_report(job)
@@ -399,7 +390,7 @@ class IppDriver:
             return job.receipt
         cause: DriverError | None = None
         try:
-            self._need_link()
+            self._presence.need()
             seen = await self._settled_report(job)
             why = f"job {job.job_id} is {seen.state.name.lower()}"
         except DriverError as error:
@@ -442,17 +433,8 @@ class IppDriver:
             yield
         except (DeviceUnavailable, DeviceTimeout) as error:
             if error.moved is Moved.NO:
-                self._lose(str(error))
+                self._presence.lose(str(error))
             raise
-
-    def _need_link(self) -> None:
-        if self._lost is not None:
-            raise DeviceUnavailable(f"{self._name}: {self._lost}")
-
-    def _lose(self, why: str) -> None:
-        if self._lost is None:
-            self._lost = why
-            self._was_lost.set()
 
 
 def _job_number(job_id: int) -> Attribute:

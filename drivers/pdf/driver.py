@@ -43,7 +43,7 @@ from drivers.pdf.codec import (
     file_stem,
     folder_of,
 )
-from drivers.printing import JOBS_MAX, JobView, PrintQueue, check_repeat, reprint_message
+from drivers.printing import JOBS_MAX, JobView, Presence, PrintQueue, check_repeat, reprint_message
 
 _T = TypeVar("_T")
 _FILE_MODE = 0o640
@@ -92,38 +92,29 @@ class PdfDriver:
         self._sink = sink
         self._queue = PrintQueue(spec.name, self._options.queue_max)
         self._jobs: OrderedDict[str, tuple[Label, PrintReceipt]] = OrderedDict()
-        self._lost: str | None = "not connected"
-        self._was_lost = asyncio.Event()
+        self._presence = Presence(self._name)
 
     # ------------------------------------------------------------ life
 
     async def connect(self) -> Identity:
         """Look at the folder, which must be there and take files; raises DeviceUnavailable."""
         await self._in_thread(self._prepare)
-        self._lost = None
-        self._was_lost.clear()
+        self._presence.found()
         return Identity(model="PDF files", link=f"folder {self._folder}")
 
     async def watch(self) -> None:
         """Look at the folder again and again; raises DeviceUnavailable when it is gone."""
-        while True:
-            try:
-                async with asyncio.timeout(self._options.poll_interval_s):
-                    await self._was_lost.wait()
-            except TimeoutError:
-                await self.status()
-            else:
-                raise DeviceUnavailable(f"{self._name}: {self._lost}")
+        await self._presence.watch(self._options.poll_interval_s, self.status)
 
     async def close(self) -> None:
         """Take no more labels."""
-        self._lose("closed")
+        self._presence.lose("closed")
 
     # ------------------------------------------------------------ capability
 
     async def status(self) -> PrinterStatus:
         """Return how many files lie in the folder; `folder_full` is its only fault."""
-        self._need_link()
+        self._presence.need()
         waiting = await self._in_thread(self._count)
         full = waiting >= self._options.files_max
         return PrinterStatus(
@@ -253,7 +244,7 @@ class PdfDriver:
             async with asyncio.timeout(self._options.write_timeout_s):
                 return await asyncio.to_thread(work)
         except TimeoutError as error:
-            self._lose("the disk does not answer")
+            self._presence.lose("the disk does not answer")
             raise DeviceTimeout(
                 f"{self._name}: {self._folder}: no end within {self._options.write_timeout_s} s",
                 moved=Moved.UNKNOWN if begun else Moved.NO,
@@ -262,23 +253,14 @@ class PdfDriver:
             error.moved = Moved.UNKNOWN
             raise
         except DeviceUnavailable as error:
-            self._lose(str(error))
+            self._presence.lose(str(error))
             raise
         except OSError as error:
             text = f"{self._folder}: {error.strerror or error}"
-            self._lose(text)
+            self._presence.lose(text)
             raise DeviceUnavailable(
                 f"{self._name}: {text}", moved=Moved.UNKNOWN if begun else Moved.NO
             ) from error
-
-    def _need_link(self) -> None:
-        if self._lost is not None:
-            raise DeviceUnavailable(f"{self._name}: {self._lost}")
-
-    def _lose(self, why: str) -> None:
-        if self._lost is None:
-            self._lost = why
-            self._was_lost.set()
 
 
 def _write_file(path: Path, data: bytes, *, exclusive: bool) -> None:

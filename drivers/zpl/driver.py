@@ -32,7 +32,7 @@ from drivers.errors import (
     ProtocolError,
 )
 from drivers.labels import LabelError, LabelSize
-from drivers.printing import JOBS_MAX, JobView, PrintQueue, check_repeat, reprint_message
+from drivers.printing import JOBS_MAX, JobView, Presence, PrintQueue, check_repeat, reprint_message
 from drivers.transport import transport_for
 from drivers.zpl.codec import CANCEL_ALL, HostStatus, fault_words, printer_status
 from drivers.zpl.conversation import Conversation
@@ -113,8 +113,7 @@ class ZplDriver:
         self._jobs: OrderedDict[str, _Job] = OrderedDict()
         self._last: _Job | None = None
         self._has_odometer = False
-        self._lost: str | None = "not connected"
-        self._was_lost = asyncio.Event()
+        self._presence = Presence(self._name)
 
     # ------------------------------------------------------------ life
 
@@ -129,24 +128,16 @@ class ZplDriver:
             except DriverError:
                 await self._line.close()
                 raise
-            self._lost = None
-            self._was_lost.clear()
+            self._presence.found()
             return identity
 
     async def watch(self) -> None:
         """Ask for the status again and again; raises DriverError when the printer is lost."""
-        while True:
-            try:
-                async with asyncio.timeout(self._options.poll_interval_s):
-                    await self._was_lost.wait()
-            except TimeoutError:
-                await self.status()
-            else:
-                raise DeviceUnavailable(f"{self._name}: {self._lost}")
+        await self._presence.watch(self._options.poll_interval_s, self.status)
 
     async def close(self) -> None:
         """Release the link; calls that are under way fail."""
-        self._lose("closed")
+        self._presence.lose("closed")
         await self._line.close()
 
     # ------------------------------------------------------------ capability
@@ -154,7 +145,7 @@ class ZplDriver:
     async def status(self) -> PrinterStatus:
         """Ask the printer; silence raises DeviceTimeout and means faulted or offline."""
         async with self._turn():
-            self._need_link()
+            self._presence.need()
             status = await self._line.status()
             self._note_taken(status)
             return printer_status(status)
@@ -175,7 +166,7 @@ class ZplDriver:
             if job is not None:
                 check_repeat(self._name, request_id, job.label, label)
                 return job.receipt or await self._look_again(job)
-            self._need_link()
+            self._presence.need()
             await self._wait_until_ready()
             before = await self._line.odometer() if self._has_odometer else None
             self._settle_doubt(before)
@@ -220,7 +211,7 @@ class ZplDriver:
         self._note_taken(status)
         if words := fault_words(status):
             if status.partial_format:
-                self._lose(_UNFINISHED)
+                self._presence.lose(_UNFINISHED)
             text = ", ".join(words)
             raise DeviceRefused(f"{self._name}: not ready: {text}; nothing was sent", reason=text)
 
@@ -289,7 +280,7 @@ class ZplDriver:
         if status is None:
             self._in_doubt(job, f"no answer {waited} after it was sent", None)
         if status.partial_format:
-            self._lose(_UNFINISHED)
+            self._presence.lose(_UNFINISHED)
             raise DeviceFault(
                 f"{self._name}: label {job.request_id!r} arrived only in part",
                 reason="partial_format",
@@ -311,7 +302,7 @@ class ZplDriver:
         except TimeoutError:
             return  # The receipt says printed, and that is true.
         except DriverError as error:
-            self._lose(str(error))
+            self._presence.lose(str(error))
 
     def _note_taken(self, status: HostStatus) -> None:
         """Make the last receipt TAKEN when answers in a row say that no label waits any more."""
@@ -328,7 +319,7 @@ class ZplDriver:
 
     def _in_doubt(self, job: _Job, why: str, cause: DriverError | None) -> NoReturn:
         """Give the link up, so that no late answer is taken for a new one, and raise UNKNOWN."""
-        self._lose(why)
+        self._presence.lose(why)
         raise DeviceTimeout(
             f"{self._name}: label {job.request_id!r}: {why}; it may have come out or may yet",
             moved=Moved.UNKNOWN,
@@ -340,7 +331,7 @@ class ZplDriver:
         cause: DriverError | None = None
         if job is self._last and job.before is not None:
             try:
-                self._need_link()
+                self._presence.need()
                 status = await self._line.status()
                 if status.idle:
                     self._settle_doubt(await self._line.odometer())
@@ -391,14 +382,5 @@ class ZplDriver:
                 yield
             except (DeviceUnavailable, DeviceTimeout) as error:
                 if error.moved is Moved.NO:
-                    self._lose(str(error))
+                    self._presence.lose(str(error))
                 raise
-
-    def _need_link(self) -> None:
-        if self._lost is not None:
-            raise DeviceUnavailable(f"{self._name}: {self._lost}")
-
-    def _lose(self, why: str) -> None:
-        if self._lost is None:
-            self._lost = why
-            self._was_lost.set()

@@ -4,15 +4,15 @@ Source: OPC 30050 "OPC UA for PackML" 1.01 (state machines in 6.2, counts in 6.3
 its nodeset of 2020-10-08 for node and state numbers. Not verified on hardware.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
 from drivers.base import CountJob, CountResult, RawMessage
+from drivers.counting import Fields, dump, load, reported, whole
 from drivers.errors import Disagreement, Moved, ProtocolError
-from drivers.facts import CountReported, Fact
-from drivers.opcua_binary import PIECE_UNIT_ID, TEXT_MAX
+from drivers.facts import Fact
+from drivers.opcua_binary import PIECE_UNIT_ID
 from drivers.packml.binary import CountElement, Descriptor
 
 PACKML_URI = "http://opcfoundation.org/UA/PackML/"
@@ -22,8 +22,6 @@ PIECES_MAX = 1 << 24
 """The target travels as a 32-bit float, which holds every whole number up to here."""
 INT32_MAX = (1 << 31) - 1
 JOB_ID_MAX = 64
-RECORD_MAX = 65536
-_VERSION = 1
 
 # ---------------------------------------------------------------- states
 
@@ -272,15 +270,13 @@ class CountRecord:
 
 def start_message(record: StartRecord) -> RawMessage:
     """Return the message that says a job is about to be started."""
-    body = {"kind": "start", **_job_fields(record.job), "before": _counts_fields(record.before)}
-    return RawMessage(f"start:{record.job.job_id}", "start", _dump(body))
+    raw = dump("start", record.job, {"before": _counts_fields(record.before)})
+    return RawMessage(f"start:{record.job.job_id}", "start", raw)
 
 
 def count_message(record: CountRecord) -> RawMessage:
     """Return the message that carries the result of a job."""
     body = {
-        "kind": "count",
-        **_job_fields(record.job),
         "counted": record.result.counted,
         "defective": record.result.defective,
         "complete": record.result.complete,
@@ -288,30 +284,26 @@ def count_message(record: CountRecord) -> RawMessage:
         "before": _counts_fields(record.before),
         "after": _counts_fields(record.after),
     }
-    return RawMessage(f"count:{record.job.job_id}", "count", _dump(body))
+    return RawMessage(f"count:{record.job.job_id}", "count", dump("count", record.job, body))
 
 
 def read_start(raw: bytes) -> StartRecord:
     """Return a stored `start:` message; raises ProtocolError."""
-    body = _load(raw)
-    if body.text("kind") != "start":
-        raise ProtocolError("a start record was expected")
-    return StartRecord(body.job(), body.counts("before"))
+    body = load(raw, "start")
+    return StartRecord(body.job(INT32_MAX), _counts(body, "before"))
 
 
 def read_count(raw: bytes) -> CountRecord:
     """Return a stored `count:` message; raises ProtocolError."""
-    body = _load(raw)
-    if body.text("kind") != "count":
-        raise ProtocolError("a count record was expected")
-    job = body.job()
-    result = CountResult(
-        job.job_id, body.number("counted"), body.number("defective"), body.flag("complete")
-    )
+    body = load(raw, "count")
+    job = body.job(INT32_MAX)
+    counted = body.number("counted", 0, INT32_MAX)
+    defective = body.number("defective", 0, INT32_MAX)
+    result = CountResult(job.job_id, counted, defective, body.flag("complete"))
     name = body.text("state")
     if name not in State.__members__:
         raise ProtocolError(f"state {name!r} is not one of PackML")
-    return CountRecord(job, result, State[name], body.counts("before"), body.counts("after"))
+    return CountRecord(job, result, State[name], _counts(body, "before"), _counts(body, "after"))
 
 
 def interpret(raw: bytes) -> tuple[Fact, ...]:
@@ -319,33 +311,11 @@ def interpret(raw: bytes) -> tuple[Fact, ...]:
 
     Raises ProtocolError.
     """
-    if _load(raw).text("kind") == "start":
+    if load(raw).text("kind") == "start":
         read_start(raw)
         return ()
     record = read_count(raw)
-    job, result = record.job, record.result
-    return (
-        CountReported(
-            job.job_id,
-            job.article,
-            job.lot,
-            job.source,
-            counted=result.counted,
-            defective=result.defective,
-            complete=result.complete,
-        ),
-    )
-
-
-def _job_fields(job: CountJob) -> dict[str, str | int]:
-    return {
-        "v": _VERSION,
-        "job_id": job.job_id,
-        "article": job.article,
-        "lot": job.lot,
-        "source": job.source,
-        "pieces": job.pieces,
-    }
+    return (reported(record.job, record.result),)
 
 
 def _counts_fields(counts: Counts) -> dict[str, list[int] | None]:
@@ -356,88 +326,22 @@ def _counts_fields(counts: Counts) -> dict[str, list[int] | None]:
     }
 
 
-def _dump(body: Mapping[str, object]) -> bytes:
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+def _counts(body: Fields, name: str) -> Counts:
+    inner = Fields(body.value(name))
+    processed = _tally(inner, "processed")
+    if processed is None:
+        raise ProtocolError(f"{name}: processed is missing")
+    return Counts(processed, _tally(inner, "defective"))
 
 
-def _load(raw: bytes) -> "_Fields":
-    if len(raw) > RECORD_MAX:
-        raise ProtocolError(f"record of {len(raw)} bytes")
-    try:
-        body = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise ProtocolError(f"not a record: {error}") from error
-    fields = _Fields(body)
-    if fields.number("v") != _VERSION:
-        raise ProtocolError(f"record of another version than {_VERSION}")
-    return fields
-
-
-class _Fields:
-    """Typed access to a parsed record; every wrong thing raises ProtocolError."""
-
-    def __init__(self, body: object) -> None:
-        if not isinstance(body, dict):
-            raise ProtocolError("a JSON object was expected")
-        self._body: dict[str, object] = body
-
-    def _get(self, name: str) -> object:
-        if name not in self._body:
-            raise ProtocolError(f"{name} is missing")
-        return self._body[name]
-
-    def text(self, name: str) -> str:
-        value = self._get(name)
-        if not isinstance(value, str) or not _storable(value):
-            raise ProtocolError(f"{name}: {value!r} is not a text")
-        return value
-
-    def number(self, name: str) -> int:
-        return _whole(name, self._get(name))
-
-    def flag(self, name: str) -> bool:
-        value = self._get(name)
-        if not isinstance(value, bool):
-            raise ProtocolError(f"{name}: {value!r} is not true or false")
-        return value
-
-    def job(self) -> CountJob:
-        return CountJob(
-            self.text("job_id"),
-            self.text("article"),
-            self.text("lot"),
-            self.text("source"),
-            self.number("pieces"),
-        )
-
-    def counts(self, name: str) -> Counts:
-        inner = _Fields(self._get(name))
-        processed = inner.tally("processed")
-        if processed is None:
-            raise ProtocolError(f"{name}: processed is missing")
-        return Counts(processed, inner.tally("defective"))
-
-    def tally(self, name: str) -> Tally | None:
-        match self._get(name):
-            case None:
-                return None
-            case [number, count, acc]:
-                if type(number) is not int or abs(number) > INT32_MAX + 1:
-                    raise ProtocolError(f"{name}: {number!r} is not an ID")
-                return Tally(number, _whole(name, count), _whole(name, acc))
-            case other:
-                raise ProtocolError(f"{name}: {other!r} is not a count")
-
-
-def _storable(value: str) -> bool:
-    """Whether a text is UTF-8 (JSON can carry half a surrogate pair) and not overlong."""
-    try:
-        return len(value.encode()) <= TEXT_MAX
-    except UnicodeEncodeError:
-        return False
-
-
-def _whole(name: str, value: object) -> int:
-    if type(value) is not int or not 0 <= value <= INT32_MAX:
-        raise ProtocolError(f"{name}: {value!r} is not a count")
-    return value
+def _tally(body: Fields, name: str) -> Tally | None:
+    match body.value(name):
+        case None:
+            return None
+        case [number, count, acc]:
+            if type(number) is not int or abs(number) > INT32_MAX + 1:
+                raise ProtocolError(f"{name}: {number!r} is not an ID")
+            pieces = whole(name, count, 0, INT32_MAX)
+            return Tally(number, pieces, whole(name, acc, 0, INT32_MAX))
+        case other:
+            raise ProtocolError(f"{name}: {other!r} is not a count")

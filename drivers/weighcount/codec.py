@@ -10,15 +10,15 @@ inputs the variance of n in pieces is (n s^2 + n^2 u(w)^2 + d^2 / 6 + u(scale)^2
 is whole micrograms and thousandths of a piece; uncertainties are rounded up.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from math import isqrt
 
 from drivers.base import CountJob, CountResult, RawMessage
+from drivers.counting import INTEGER_MAX, Fields, dump, load, reported
 from drivers.errors import ProtocolError
-from drivers.facts import CountReported, Fact
+from drivers.facts import Fact
 
 UNCERTAINTY_LIMIT_MILLI = 400
 """From 0.4 piece of standard uncertainty on, a weight cannot tell n from n + 1."""
@@ -33,10 +33,8 @@ REFERENCE_MAX = 1000
 """Most pieces of a sample, and the size at which a reference is refined no further."""
 JOB_ID_MAX = 64
 TEXT_MAX = 1024
-RECORD_MAX = 65536
-INTEGER_MAX = (1 << 63) - 1
+"""Longest text of a record in bytes."""
 MILLI = 1000
-_VERSION = 1
 _UNITS: Mapping[str, int] = {"ug": 1, "mg": 10**3, "g": 10**6, "kg": 10**9}
 _EXPONENT_MAX = 12
 _NINETY_PERCENT_MILLI = 1645
@@ -255,19 +253,15 @@ class CountRecord:
 def start_message(record: StartRecord) -> RawMessage:
     """Return the message that says that a person is about to pour."""
     body = {
-        "kind": "start",
-        **_job_fields(record.job),
         "zero_ug": record.zero_ug,
         **_basis_fields(record.basis),
     }
-    return RawMessage(f"start:{record.job.job_id}", "start", _dump(body))
+    return RawMessage(f"start:{record.job.job_id}", "start", dump("start", record.job, body))
 
 
 def count_message(record: CountRecord) -> RawMessage:
     """Return the message that carries the result of a job."""
     body = {
-        "kind": "count",
-        **_job_fields(record.job),
         "counted": record.result.counted,
         "complete": record.result.complete,
         "net_ug": record.net_ug,
@@ -275,18 +269,18 @@ def count_message(record: CountRecord) -> RawMessage:
         "residue_milli": record.found.residue_milli,
         **_basis_fields(record.basis),
     }
-    return RawMessage(f"count:{record.job.job_id}", "count", _dump(body))
+    return RawMessage(f"count:{record.job.job_id}", "count", dump("count", record.job, body))
 
 
 def read_start(raw: bytes) -> StartRecord:
     """Return a stored `start:` message; raises ProtocolError."""
-    body = _load(raw, "start")
-    return StartRecord(body.job(), body.number("zero_ug", -INTEGER_MAX), body.basis())
+    body = load(raw, "start", text_max=TEXT_MAX)
+    return StartRecord(body.job(), body.number("zero_ug", -INTEGER_MAX), _basis(body))
 
 
 def read_count(raw: bytes) -> CountRecord:
     """Return a stored `count:` message; raises ProtocolError."""
-    body = _load(raw, "count")
+    body = load(raw, "count", text_max=TEXT_MAX)
     job = body.job()
     counted = body.number("counted", 0)
     result = CountResult(job.job_id, counted, 0, body.flag("complete"))
@@ -294,7 +288,7 @@ def read_count(raw: bytes) -> CountRecord:
         raise ProtocolError(f"{counted} of {job.pieces} pieces, complete {result.complete}")
     net_ug = body.number("net_ug", -INTEGER_MAX)
     found = Estimate(counted, body.number("u_milli", 0), body.number("residue_milli", -INTEGER_MAX))
-    return CountRecord(job, result, net_ug, found, body.basis())
+    return CountRecord(job, result, net_ug, found, _basis(body))
 
 
 def interpret(raw: bytes) -> tuple[Fact, ...]:
@@ -302,33 +296,11 @@ def interpret(raw: bytes) -> tuple[Fact, ...]:
 
     Raises ProtocolError.
     """
-    if _load(raw).text("kind") == "start":
+    if load(raw, text_max=TEXT_MAX).text("kind") == "start":
         read_start(raw)
         return ()
     record = read_count(raw)
-    job, result = record.job, record.result
-    return (
-        CountReported(
-            job.job_id,
-            job.article,
-            job.lot,
-            job.source,
-            counted=result.counted,
-            defective=result.defective,
-            complete=result.complete,
-        ),
-    )
-
-
-def _job_fields(job: CountJob) -> dict[str, str | int]:
-    return {
-        "v": _VERSION,
-        "job_id": job.job_id,
-        "article": job.article,
-        "lot": job.lot,
-        "source": job.source,
-        "pieces": job.pieces,
-    }
+    return (reported(record.job, record.result),)
 
 
 def _basis_fields(basis: Basis) -> dict[str, int]:
@@ -340,74 +312,8 @@ def _basis_fields(basis: Basis) -> dict[str, int]:
     }
 
 
-def _dump(body: Mapping[str, object]) -> bytes:
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _load(raw: bytes, kind: str = "") -> "_Fields":
-    if len(raw) > RECORD_MAX:
-        raise ProtocolError(f"record of {len(raw)} bytes")
-    try:
-        body = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise ProtocolError(f"not a record: {error}") from error
-    if not isinstance(body, dict):
-        raise ProtocolError("a JSON object was expected")
-    fields = _Fields(body)
-    fields.number("v", _VERSION, _VERSION)
-    if kind and fields.text("kind") != kind:
-        raise ProtocolError(f"a {kind} record was expected")
-    return fields
-
-
-class _Fields:
-    """Typed access to a parsed record; every wrong thing raises ProtocolError."""
-
-    def __init__(self, body: Mapping[str, object]) -> None:
-        self._body = body
-
-    def _get(self, name: str) -> object:
-        if name not in self._body:
-            raise ProtocolError(f"{name} is missing")
-        return self._body[name]
-
-    def text(self, name: str) -> str:
-        value = self._get(name)
-        if not isinstance(value, str) or not _storable(value):
-            raise ProtocolError(f"{name}: {value!r} is not a text")
-        return value
-
-    def number(self, name: str, least: int, most: int = INTEGER_MAX) -> int:
-        value = self._get(name)
-        if type(value) is not int or not least <= value <= most:
-            raise ProtocolError(f"{name}: {value!r} is not a number from {least} to {most}")
-        return value
-
-    def flag(self, name: str) -> bool:
-        value = self._get(name)
-        if not isinstance(value, bool):
-            raise ProtocolError(f"{name}: {value!r} is not true or false")
-        return value
-
-    def job(self) -> CountJob:
-        return CountJob(
-            self.text("job_id"),
-            self.text("article"),
-            self.text("lot"),
-            self.text("source"),
-            self.number("pieces", 0),
-        )
-
-    def basis(self) -> Basis:
-        piece = PieceWeight(
-            self.number("piece_ug", 1), self.number("piece_u_ug", 0), self.number("piece_n", 0)
-        )
-        return Basis(piece, self.number("spread_ug", 0))
-
-
-def _storable(value: str) -> bool:
-    """Whether a text is UTF-8 (JSON can carry half a surrogate pair) and not overlong."""
-    try:
-        return len(value.encode()) <= TEXT_MAX
-    except UnicodeEncodeError:
-        return False
+def _basis(body: Fields) -> Basis:
+    piece = PieceWeight(
+        body.number("piece_ug", 1), body.number("piece_u_ug"), body.number("piece_n")
+    )
+    return Basis(piece, body.number("spread_ug"))

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.base import CountJob, CountResult
+from drivers.counting import INTEGER_MAX
 from drivers.errors import ProtocolError
 from drivers.facts import CountReported
 from drivers.weighcount.codec import (
-    INTEGER_MAX,
     UNCERTAINTY_LIMIT_MILLI,
     Balance,
     Basis,

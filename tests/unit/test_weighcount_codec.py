@@ -6,10 +6,10 @@ from decimal import Decimal
 import pytest
 
 from drivers.base import CountJob, CountResult
+from drivers.counting import RECORD_MAX
 from drivers.errors import ProtocolError
 from drivers.facts import CountReported
 from drivers.weighcount.codec import (
-    RECORD_MAX,
     Balance,
     Basis,
     CountRecord,

@@ -160,6 +160,7 @@ class LocationKind(StrEnum):
     RECEIVING = "receiving"
     DEVICE = "device"
     FILL = "fill"
+    IN_HAND = "in-hand"
     REJECTS = "rejects"
     OUTDATE = "outdate"
     SUPPLIER = "supplier"
@@ -171,6 +172,8 @@ class LocationKind(StrEnum):
     REVERSE_DISTRIBUTOR = "reverse-distributor"
     IN_TRANSIT = "in-transit"
     OPENING = "opening"
+    REPACK = "repack"
+    SAMPLE = "sample"
 
     @property
     def holds_stock(self) -> bool:
@@ -189,6 +192,7 @@ PLACE_KINDS = frozenset(
         LocationKind.RECEIVING,
         LocationKind.DEVICE,
         LocationKind.FILL,
+        LocationKind.IN_HAND,
         LocationKind.REJECTS,
         LocationKind.OUTDATE,
     }
@@ -206,6 +210,8 @@ EXTERNAL: Mapping[str, LocationKind] = MappingProxyType(
         "ext:reverse-distributor": LocationKind.REVERSE_DISTRIBUTOR,
         "ext:in-transit": LocationKind.IN_TRANSIT,
         "ext:opening": LocationKind.OPENING,
+        "ext:repack": LocationKind.REPACK,
+        "ext:sample": LocationKind.SAMPLE,
     }
 )
 """The external accounts by location id; each exists once."""

@@ -16,7 +16,12 @@ class IllegalMovement(Invalid):
 
 
 class MovementKind(StrEnum):
-    """Why stock moves; LOAD is into a device, OUTPUT out of one, PICK from a bin to a fill."""
+    """Why stock moves.
+
+    LOAD is into a device, OUTPUT out of one, PICK from a bin to a fill. REMOVE takes stock into a
+    person's hand for one patient; GIVE, WASTE, PUTBACK or LOAD end that. CONSUME takes from a bulk
+    lot for a repack run, PRODUCE makes its child lot. RETURN_TO_STOCK undoes a handed-out fill.
+    """
 
     OPENING = "opening"
     RECEIVE = "receive"
@@ -33,6 +38,12 @@ class MovementKind(StrEnum):
     RETURN = "return"
     DESTROY = "destroy"
     IN_TRANSIT = "in_transit"
+    REMOVE = "remove"
+    GIVE = "give"
+    CONSUME = "consume"
+    PRODUCE = "produce"
+    SAMPLE = "sample"
+    RETURN_TO_STOCK = "return_to_stock"
     REVERSAL = "reversal"
 
 
@@ -61,11 +72,14 @@ _DIRECT: Mapping[MovementKind, frozenset[tuple[LocationKind, LocationKind]]] = M
             | _to(_K.OUTDATE, _SHELVED)
             | _to(_K.REJECTS, frozenset({_K.REJECTS, _K.OUTDATE}))
         ),
-        MovementKind.LOAD: _from(frozenset({_K.RECEIVING, _K.BIN, _K.FILL}), _K.DEVICE),
+        MovementKind.LOAD: _from(frozenset({_K.RECEIVING, _K.BIN, _K.FILL, _K.IN_HAND}), _K.DEVICE),
         MovementKind.OUTPUT: _to(_K.DEVICE, frozenset({_K.FILL})),
         MovementKind.PICK: _to(_K.BIN, frozenset({_K.FILL})),
         MovementKind.DISPENSE: _to(_K.FILL, frozenset({_K.DISPENSED})),
-        MovementKind.PUTBACK: _to(_K.FILL, frozenset({_K.BIN, _K.RECEIVING, _K.OUTDATE})),
+        MovementKind.PUTBACK: (
+            _to(_K.FILL, frozenset({_K.BIN, _K.RECEIVING, _K.OUTDATE}))
+            | _to(_K.IN_HAND, frozenset({_K.BIN, _K.RECEIVING, _K.OUTDATE}))
+        ),
         MovementKind.REJECT: _from(
             frozenset({_K.BIN, _K.FILL, _K.DEVICE, _K.RECEIVING}), _K.REJECTS
         ),
@@ -77,6 +91,14 @@ _DIRECT: Mapping[MovementKind, frozenset[tuple[LocationKind, LocationKind]]] = M
         MovementKind.IN_TRANSIT: (
             _from(_RESTING, _K.IN_TRANSIT)
             | _to(_K.IN_TRANSIT, frozenset({_K.RECEIVING, _K.BIN, _K.OUTDATE}))
+        ),
+        MovementKind.REMOVE: _from(frozenset({_K.BIN, _K.DEVICE}), _K.IN_HAND),
+        MovementKind.GIVE: _to(_K.IN_HAND, frozenset({_K.DISPENSED})),
+        MovementKind.CONSUME: _from(frozenset({_K.BIN, _K.RECEIVING}), _K.REPACK),
+        MovementKind.PRODUCE: _to(_K.REPACK, frozenset({_K.BIN, _K.RECEIVING})),
+        MovementKind.SAMPLE: _from(frozenset({_K.BIN, _K.RECEIVING}), _K.SAMPLE),
+        MovementKind.RETURN_TO_STOCK: _to(
+            _K.DISPENSED, frozenset({_K.BIN, _K.RECEIVING, _K.OUTDATE})
         ),
     }
 )
@@ -92,7 +114,15 @@ ROUTES: Mapping[MovementKind, frozenset[tuple[LocationKind, LocationKind]]] = Ma
 """Legal (source, target) kinds of each movement; a reversal runs any legal route backwards."""
 
 _TOWARDS_PATIENT = frozenset(
-    {MovementKind.LOAD, MovementKind.OUTPUT, MovementKind.PICK, MovementKind.DISPENSE}
+    {
+        MovementKind.LOAD,
+        MovementKind.OUTPUT,
+        MovementKind.PICK,
+        MovementKind.DISPENSE,
+        MovementKind.REMOVE,
+        MovementKind.GIVE,
+        MovementKind.CONSUME,
+    }
 )
 
 

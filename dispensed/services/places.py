@@ -11,10 +11,12 @@ from dispensed.services.site import Site
 
 SITE = "site"
 OUTDATE = "outdate"
+IN_HAND = "in-hand"
 _COMMON = (
     Location(SITE, LocationKind.SITE),
     Location(booking.RECEIVING, LocationKind.RECEIVING, SITE),
     Location(booking.FILL, LocationKind.FILL, SITE),
+    Location(IN_HAND, LocationKind.IN_HAND, SITE),
     Location(booking.REJECTS, LocationKind.REJECTS, SITE),
     Location(OUTDATE, LocationKind.OUTDATE, SITE),
 )

@@ -62,7 +62,7 @@ def test_an_empty_database_is_not_opened_and_the_remedy_is_named(empty_url: str)
 @pytest.mark.parametrize(
     ("revision", "said"),
     [
-        ("0000", "at schema 0000, this program needs 0001; run `dispensed db upgrade`"),
+        ("0000", "at schema 0000, this program needs 0008; run `dispensed db upgrade`"),
         ("9999", "at schema 9999, newer than this program"),
     ],
 )

@@ -157,6 +157,8 @@ def test_external_accounts_have_fixed_names() -> None:
         "ext:reverse-distributor": "reverse-distributor",
         "ext:in-transit": "in-transit",
         "ext:opening": "opening",
+        "ext:repack": "repack",
+        "ext:sample": "sample",
     }
 
 
@@ -190,6 +192,7 @@ def test_places_hold_stock_and_groups_and_accounts_do_not() -> None:
         "receiving",
         "device",
         "fill",
+        "in-hand",
         "rejects",
         "outdate",
     }

@@ -37,6 +37,14 @@ M = MovementKind
         (M.DESTROY, K.REJECTS, K.DESTRUCTION),
         (M.IN_TRANSIT, K.BIN, K.IN_TRANSIT),
         (M.IN_TRANSIT, K.IN_TRANSIT, K.RECEIVING),
+        (M.REMOVE, K.DEVICE, K.IN_HAND),
+        (M.GIVE, K.IN_HAND, K.DISPENSED),
+        (M.PUTBACK, K.IN_HAND, K.BIN),
+        (M.WASTE, K.IN_HAND, K.WASTE),
+        (M.CONSUME, K.BIN, K.REPACK),
+        (M.PRODUCE, K.REPACK, K.BIN),
+        (M.SAMPLE, K.BIN, K.SAMPLE),
+        (M.RETURN_TO_STOCK, K.DISPENSED, K.BIN),
         (M.REVERSAL, K.DISPENSED, K.FILL),
         (M.REVERSAL, K.RECEIVING, K.SUPPLIER),
     ],
@@ -62,6 +70,11 @@ def test_the_usual_routes_are_open(
         (M.PICK, K.OUTDATE, K.FILL),
         (M.PICK, K.SITE, K.FILL),
         (M.FOUND, K.SUPPLIER, K.BIN),
+        (M.GIVE, K.BIN, K.DISPENSED),
+        (M.PUTBACK, K.IN_HAND, K.DEVICE),
+        (M.CONSUME, K.OUTDATE, K.REPACK),
+        (M.PRODUCE, K.REPACK, K.DEVICE),
+        (M.RETURN_TO_STOCK, K.DISPENSED, K.DEVICE),
         (M.REVERSAL, K.DISPENSED, K.BIN),
         (M.REVERSAL, K.WASTE, K.SUPPLIER),
     ],
@@ -86,12 +99,12 @@ def test_groups_of_places_take_part_in_no_movement() -> None:
     assert ends.isdisjoint({K.SITE, K.AREA})
 
 
-def test_only_dispensing_reaches_the_patient() -> None:
+def test_only_dispensing_and_giving_reach_the_patient() -> None:
     assert {
         kind
         for kind, routes in ROUTES.items()
         if any(target is K.DISPENSED for _, target in routes)
-    } == {M.DISPENSE}
+    } == {M.DISPENSE, M.GIVE, M.REVERSAL}
 
 
 def test_everything_put_into_a_device_is_a_load_an_opening_a_find_or_a_reversal() -> None:
@@ -101,17 +114,21 @@ def test_everything_put_into_a_device_is_a_load_an_opening_a_find_or_a_reversal(
 
 
 def test_a_blocked_lot_can_leave_from_every_resting_place() -> None:
-    for place in PLACE_KINDS - {K.FILL}:
+    for place in PLACE_KINDS - {K.FILL, K.IN_HAND}:
         assert (place, K.OUTDATE) in ROUTES[M.TRANSFER]
         assert (place, K.REVERSE_DISTRIBUTOR) in ROUTES[M.RETURN]
         assert (place, K.DESTRUCTION) in ROUTES[M.DESTROY]
     assert (K.FILL, K.OUTDATE) in ROUTES[M.PUTBACK]
+    assert (K.IN_HAND, K.OUTDATE) in ROUTES[M.PUTBACK]
 
 
-def test_load_output_pick_and_dispense_bring_stock_towards_a_patient() -> None:
+def test_these_kinds_bring_stock_towards_a_patient() -> None:
     assert {kind for kind in MovementKind if leaves_to_patient_or_device(kind)} == {
         M.LOAD,
         M.OUTPUT,
         M.PICK,
         M.DISPENSE,
+        M.REMOVE,
+        M.GIVE,
+        M.CONSUME,
     }

@@ -1,10 +1,8 @@
-"""Every table of the ledger in one MetaData, with the types that keep time and quantity exact.
+"""The journal, its cache and what stands beside them since the first release.
 
 Quantities are integers in thousandths of the item's unit (`milli`), times are aware UTC, expiry is
 a date. Triggers that keep `movement` and `audit_event` append-only are made by the migrations.
 """
-
-from datetime import datetime
 
 from sqlalchemy import (
     BigInteger,
@@ -14,11 +12,9 @@ from sqlalchemy import (
     ColumnElement,
     Date,
     ForeignKey,
-    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     PrimaryKeyConstraint,
     Table,
     Text,
@@ -26,37 +22,8 @@ from sqlalchemy import (
     literal_column,
 )
 
+from dispensed.ledger.tables.columns import METADATA, auto_id, location_column, lot_key, recorded
 from dispensed.ledger.types import BIG_ID, UtcDateTime
-
-SCHEMA_REVISION = "0001"
-"""The newest migration; a store opens a database at exactly this revision."""
-
-METADATA = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-
-def _recorded() -> Column[datetime]:
-    return Column("recorded_at", UtcDateTime(), nullable=False)
-
-
-def _auto_id() -> Column[int]:
-    return Column("id", BIG_ID, primary_key=True, autoincrement=True)
-
-
-def _lot_key() -> ForeignKeyConstraint:
-    return ForeignKeyConstraint(["item_id", "lot"], ["lot.item_id", "lot.lot"])
-
-
-def _location(name: str) -> Column[str]:
-    return Column(name, Text, ForeignKey("location.location_id"), nullable=False)
-
 
 item = Table(
     "item",
@@ -76,7 +43,7 @@ item = Table(
     Column("piece_weight_sd_ug", BigInteger),
     Column("hazardous", Boolean, nullable=False),
     Column("high_alert", Boolean, nullable=False),
-    _recorded(),
+    recorded(),
     CheckConstraint("pack_milli > 0", name="pack_positive"),
 )
 
@@ -88,7 +55,7 @@ lot = Table(
     Column("expiry", Date),
     Column("expiry_source", Text, nullable=False),
     Column("state", Text, nullable=False),
-    _recorded(),
+    recorded(),
     PrimaryKeyConstraint("item_id", "lot"),
     Index(None, "expiry"),
 )
@@ -100,13 +67,13 @@ location = Table(
     Column("kind", Text, nullable=False),
     Column("parent", Text, ForeignKey("location.location_id")),
     Column("device", Text),
-    _recorded(),
+    recorded(),
 )
 
 dispense = Table(
     "dispense",
     METADATA,
-    _auto_id(),
+    auto_id(),
     Column("order_ref", Text, nullable=False, unique=True),
     Column("request_id", Text, nullable=False, unique=True),
     Column("item_id", Text, ForeignKey("item.item_id"), nullable=False),
@@ -123,7 +90,7 @@ dispense = Table(
     Column("note", Text, nullable=False),
     Column("requested_at", UtcDateTime(), nullable=False),
     Column("updated_at", UtcDateTime(), nullable=False),
-    _recorded(),
+    recorded(),
     CheckConstraint("milli > 0", name="milli_positive"),
     CheckConstraint("counted_milli >= 0", name="counted_not_negative"),
     CheckConstraint(
@@ -138,7 +105,7 @@ dispense = Table(
 inbox = Table(
     "inbox",
     METADATA,
-    _auto_id(),
+    auto_id(),
     Column("device_id", Text, nullable=False),
     Column("key", Text, nullable=False),
     Column("kind", Text, nullable=False),
@@ -147,7 +114,7 @@ inbox = Table(
     Column("received_at", UtcDateTime(), nullable=False),
     Column("state", Text, nullable=False),
     Column("note", Text, nullable=False),
-    _recorded(),
+    recorded(),
     UniqueConstraint("device_id", "key"),
     CheckConstraint("state IN ('new', 'applied', 'ignored', 'unreadable')", name="state"),
     sqlite_autoincrement=True,
@@ -165,20 +132,20 @@ effect = Table(
     Column("device_id", Text, nullable=False),
     Column("effect_key", Text, nullable=False),
     Column("inbox_id", BigInteger, ForeignKey("inbox.id"), nullable=False),
-    _recorded(),
+    recorded(),
     PrimaryKeyConstraint("device_id", "effect_key"),
 )
 
 unbooked = Table(
     "unbooked",
     METADATA,
-    _auto_id(),
+    auto_id(),
     Column("request_id", Text, nullable=False, unique=True),
     Column("kind", Text, nullable=False),
     Column("item_id", Text, nullable=False),
     Column("lot", Text, nullable=False),
-    _location("location_id"),
-    _location("target"),
+    location_column("location_id"),
+    location_column("target"),
     Column("milli", BigInteger, nullable=False),
     Column("remaining", BigInteger, nullable=False),
     Column("waived", BigInteger, nullable=False),
@@ -187,8 +154,8 @@ unbooked = Table(
     Column("reason", Text, nullable=False),
     Column("dispense_id", BigInteger, ForeignKey("dispense.id")),
     Column("inbox_id", BigInteger, ForeignKey("inbox.id")),
-    _recorded(),
-    _lot_key(),
+    recorded(),
+    lot_key(),
     CheckConstraint("milli > 0", name="milli_positive"),
     CheckConstraint("remaining >= 0 AND waived >= 0", name="not_negative"),
     CheckConstraint("remaining + waived <= milli", name="within_claim"),
@@ -210,11 +177,11 @@ movement = Table(
     Column("kind", Text, nullable=False),
     Column("item_id", Text, nullable=False),
     Column("lot", Text, nullable=False),
-    _location("source"),
-    _location("target"),
+    location_column("source"),
+    location_column("target"),
     Column("milli", BigInteger, nullable=False),
     Column("occurred_at", UtcDateTime(), nullable=False),
-    _recorded(),
+    recorded(),
     Column("actor", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("request_id", Text, nullable=False, unique=True),
@@ -224,7 +191,7 @@ movement = Table(
     Column("reverses", BigInteger, ForeignKey("movement.id"), unique=True),
     Column("prev_hash", Text, nullable=False),
     Column("hash", Text, nullable=False),
-    _lot_key(),
+    lot_key(),
     CheckConstraint("milli > 0", name="milli_positive"),
     CheckConstraint("source <> target", name="two_ends"),
     Index(None, "item_id", "lot", "id"),
@@ -237,13 +204,13 @@ balance = Table(
     METADATA,
     Column("item_id", Text, nullable=False),
     Column("lot", Text, nullable=False),
-    _location("location_id"),
+    location_column("location_id"),
     Column("on_hand", BigInteger, nullable=False),
     Column("held", BigInteger, nullable=False),
     Column("external", Boolean, nullable=False),
-    _recorded(),
+    recorded(),
     PrimaryKeyConstraint("item_id", "lot", "location_id"),
-    _lot_key(),
+    lot_key(),
     CheckConstraint("external OR on_hand >= 0", name="on_hand_not_negative"),
     CheckConstraint("held >= 0", name="held_not_negative"),
     CheckConstraint("held = 0 OR held <= on_hand", name="held_within_on_hand"),
@@ -253,20 +220,20 @@ balance = Table(
 reservation = Table(
     "reservation",
     METADATA,
-    _auto_id(),
+    auto_id(),
     Column("request_id", Text, nullable=False, unique=True),
     Column("dispense_id", BigInteger, ForeignKey("dispense.id"), nullable=False, index=True),
     Column("item_id", Text, nullable=False),
     Column("lot", Text, nullable=False),
-    _location("location_id"),
+    location_column("location_id"),
     Column("milli", BigInteger, nullable=False),
     Column("remaining", BigInteger, nullable=False),
     Column("state", Text, nullable=False),
     Column("actor", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("updated_at", UtcDateTime(), nullable=False),
-    _recorded(),
-    _lot_key(),
+    recorded(),
+    lot_key(),
     CheckConstraint("milli > 0", name="milli_positive"),
     CheckConstraint("remaining >= 0 AND remaining <= milli", name="remaining_within"),
     CheckConstraint(
@@ -288,11 +255,11 @@ Index(
 discrepancy = Table(
     "discrepancy",
     METADATA,
-    _auto_id(),
+    auto_id(),
     Column("kind", Text, nullable=False),
     Column("item_id", Text, nullable=False),
     Column("lot", Text, nullable=False),
-    _location("location_id"),
+    location_column("location_id"),
     Column("difference", BigInteger, nullable=False),
     Column("state", Text, nullable=False),
     Column("opened_at", UtcDateTime(), nullable=False),
@@ -301,7 +268,7 @@ discrepancy = Table(
     Column("detail", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("updated_at", UtcDateTime(), nullable=False),
-    _recorded(),
+    recorded(),
     CheckConstraint("(state = 'open') = (closed_at IS NULL)", name="closed_has_time"),
     CheckConstraint("state IN ('open', 'closed')", name="state"),
 )
@@ -319,7 +286,7 @@ Index(
 recall_case = Table(
     "recall_case",
     METADATA,
-    _auto_id(),
+    auto_id(),
     Column("reference", Text, nullable=False),
     Column("item_id", Text, ForeignKey("item.item_id"), nullable=False),
     Column("lot", Text),
@@ -329,7 +296,7 @@ recall_case = Table(
     Column("actor", Text, nullable=False),
     Column("opened_at", UtcDateTime(), nullable=False),
     Column("closed_at", UtcDateTime()),
-    _recorded(),
+    recorded(),
     CheckConstraint("state IN ('open', 'closed')", name="state"),
     CheckConstraint("(state = 'open') = (closed_at IS NULL)", name="closed_has_time"),
     Index(None, "item_id", "state"),
@@ -339,14 +306,14 @@ reorder_policy = Table(
     "reorder_policy",
     METADATA,
     Column("item_id", Text, ForeignKey("item.item_id"), nullable=False),
-    _location("location_id"),
+    location_column("location_id"),
     Column("kind", Text, nullable=False),
     Column("min_milli", BigInteger, nullable=False),
     Column("max_milli", BigInteger, nullable=False),
     Column("pack_milli", BigInteger, nullable=False),
     Column("minimum_packs", Integer, nullable=False),
     Column("actor", Text, nullable=False),
-    _recorded(),
+    recorded(),
     PrimaryKeyConstraint("item_id", "location_id"),
     CheckConstraint("min_milli >= 0 AND max_milli >= min_milli", name="min_within_max"),
     CheckConstraint("pack_milli > 0", name="pack_positive"),
@@ -355,16 +322,16 @@ reorder_policy = Table(
 proposal = Table(
     "proposal",
     METADATA,
-    _auto_id(),
+    auto_id(),
     Column("item_id", Text, ForeignKey("item.item_id"), nullable=False),
-    _location("location_id"),
+    location_column("location_id"),
     Column("milli", BigInteger, nullable=False),
     Column("received_milli", BigInteger, nullable=False),
     Column("state", Text, nullable=False),
     Column("explanation", Text, nullable=False),
     Column("actor", Text, nullable=False),
     Column("updated_at", UtcDateTime(), nullable=False),
-    _recorded(),
+    recorded(),
     CheckConstraint("milli > 0 AND received_milli >= 0", name="quantities"),
     CheckConstraint("state IN ('open', 'approved', 'received', 'cancelled')", name="state"),
     Index(None, "item_id", "location_id", "state"),
@@ -381,12 +348,12 @@ Index(
 receipt = Table(
     "receipt",
     METADATA,
-    _auto_id(),
+    auto_id(),
     Column("movement_id", BigInteger, ForeignKey("movement.id"), nullable=False, unique=True),
     Column("order_ref", Text, nullable=False),
     Column("scan", Text, nullable=False),
     Column("actor", Text, nullable=False),
-    _recorded(),
+    recorded(),
 )
 
 expiry_flag = Table(
@@ -394,12 +361,12 @@ expiry_flag = Table(
     METADATA,
     Column("item_id", Text, nullable=False),
     Column("lot", Text, nullable=False),
-    _location("location_id"),
+    location_column("location_id"),
     Column("tier_days", Integer, nullable=False),
     Column("actor", Text, nullable=False),
-    _recorded(),
+    recorded(),
     PrimaryKeyConstraint("item_id", "lot", "location_id", "tier_days"),
-    _lot_key(),
+    lot_key(),
 )
 
 job_run = Table(
@@ -411,7 +378,7 @@ job_run = Table(
     Column("started_at", UtcDateTime(), nullable=False),
     Column("finished_at", UtcDateTime()),
     Column("result", Text, nullable=False),
-    _recorded(),
+    recorded(),
     PrimaryKeyConstraint("job", "slot"),
     CheckConstraint("state IN ('running', 'done', 'failed')", name="state"),
     Index(None, "started_at"),
@@ -420,27 +387,27 @@ job_run = Table(
 audit_event = Table(
     "audit_event",
     METADATA,
-    _auto_id(),
+    auto_id(),
     Column("actor", Text, nullable=False),
     Column("at", UtcDateTime(), nullable=False),
     Column("verb", Text, nullable=False),
     Column("subject", Text, nullable=False, index=True),
     Column("reason", Text, nullable=False),
     Column("details", Text, nullable=False),
-    _recorded(),
+    recorded(),
     sqlite_autoincrement=True,
 )
 
 api_token = Table(
     "api_token",
     METADATA,
-    _auto_id(),
+    auto_id(),
     Column("name", Text, nullable=False),
     Column("sha256", Text, nullable=False, unique=True),
     Column("role", Text, nullable=False),
     Column("created_at", UtcDateTime(), nullable=False),
     Column("revoked_at", UtcDateTime()),
-    _recorded(),
+    recorded(),
 )
 
 chain_head = Table(
@@ -449,7 +416,7 @@ chain_head = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("last_id", BigInteger, nullable=False),
     Column("hash", Text, nullable=False),
-    _recorded(),
+    recorded(),
     CheckConstraint("id = 1", name="one_row"),
 )
 

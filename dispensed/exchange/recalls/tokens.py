@@ -1,0 +1,137 @@
+"""The text of a recall notice cut into tokens, each with its place in the text; linear time.
+
+Every kind of blank counts the same: openFDA's records have lost or kept their line breaks, and a
+notice must read the same either way.
+"""
+
+import re
+from dataclasses import dataclass
+
+_DASHES = "\u00ad\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"
+_BLANKS = "\u00a0\u00bf\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u200b"
+_FOLDED = str.maketrans(
+    _DASHES + _BLANKS + "\u202f\u3000\ufeff\u2028\u2029\u0085\u2018\u2019\u201c\u201d\uff03",
+    "-" * len(_DASHES) + " " * len(_BLANKS) + " " * 6 + "''\"\"#",
+)
+_TOKEN = re.compile(r"[0-9A-Za-z]+(?:[-/.@:_+\\][0-9A-Za-z]+)*|[^\s0-9A-Za-z]")
+_WORD = re.compile(r"[A-Za-z]+")
+_INNER = re.compile(r"[-/.@:_+\\]")
+_KEYWORDS = (
+    r"lots?|lotno|batch|batches|exp|expiry|expires|expiration|bud|ndc|upc|discard|date|"
+    r"expirydate|expdate|no"
+)
+_KEYWORD = re.compile(rf"(?:{_KEYWORDS})", re.IGNORECASE)
+_GLUED_HEAD = re.compile(
+    r"(lots?|batch|exp|expiry|expires|bud|ndc|upc)(?=[0-9])|(exp|lot|bud|expiry|discard)"
+    r"(?=date|number|code|by)",
+    re.IGNORECASE,
+)
+_GLUED_TAIL = re.compile(r"(?<=[0-9])(exp|lots?|batch|bud|expiry|ndc)\Z", re.IGNORECASE)
+_MIXED_PART = re.compile(r"(?=[0-9A-Za-z]*[0-9])[0-9A-Za-z]{5,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A word, number, code or single mark; `text` is `source[start:end]` of the folded source."""
+
+    text: str
+    start: int
+    end: int
+
+    @property
+    def is_mark(self) -> bool:
+        """Whether this is a single mark such as a comma."""
+        return not self.text[0].isalnum() or not self.text.isascii()
+
+    @property
+    def is_word(self) -> bool:
+        """Whether this is of letters only."""
+        return self.text.isascii() and self.text.isalpha()
+
+    @property
+    def has_digit(self) -> bool:
+        """Whether a digit is in it."""
+        return not self.is_mark and any("0" <= char <= "9" for char in self.text)
+
+    @property
+    def lower(self) -> str:
+        """The text in lower case."""
+        return self.text.lower()
+
+
+def fold(text: str) -> str:
+    """Return the text with dashes, blanks and quotes of Unicode as ASCII, of the same length."""
+    return text.translate(_FOLDED)
+
+
+def shape(text: str) -> str:
+    """Return the pattern of a code: digits as 9, letters as A, marks as they are."""
+    return re.sub(r"[A-Za-z]", "A", re.sub(r"[0-9]", "9", text))
+
+
+def tokenise(source: str) -> tuple[Token, ...]:
+    """Cut a folded text into tokens, in order, without overlap; blanks are in none."""
+    tokens: list[Token] = []
+    for match in _TOKEN.finditer(source):
+        _cut(match.group(), match.start(), tokens)
+    return tuple(tokens)
+
+
+def _cut(text: str, start: int, tokens: list[Token]) -> None:
+    """Append the token, cut where a keyword or two codes are written without a blank between."""
+    rest = text
+    while rest:
+        cut = _first_cut(rest)
+        tokens.append(Token(rest[:cut], start, start + cut))
+        start += cut
+        rest = rest[cut:]
+
+
+def _first_cut(text: str) -> int:
+    """Return how many characters the first token of an unbroken run has."""
+    if len(text) == 1 or not text[0].isalnum():
+        return 1
+    head = _GLUED_HEAD.match(text)
+    if head is not None:
+        return head.end()
+    position = 0
+    for mark in _INNER.finditer(text):
+        if _divides(text, position, mark.start(), "@" in text[mark.start() :]):
+            return mark.start()
+        position = mark.end()
+    tail = _GLUED_TAIL.search(text)
+    return tail.start() if tail is not None else len(text)
+
+
+def _divides(text: str, left: int, at: int, codes_follow: bool) -> bool:  # noqa: FBT001
+    """Return whether the mark at `at` stands between two tokens rather than inside one."""
+    before = text[left:at]
+    after_match = re.compile(r"[0-9A-Za-z]+").match(text, at + 1)
+    after = after_match.group() if after_match else ""
+    words = before.isalpha(), after.isalpha()
+    if _KEYWORD.fullmatch(before) or _KEYWORD.fullmatch(after) or all(words):
+        return True
+    match text[at]:
+        case ":":
+            return not (codes_follow and before.isdigit())
+        case "/":
+            twins = _MIXED_PART.fullmatch(before) and shape(before) == shape(after)
+            return bool(twins) or (before.isalnum() and after.isalpha() and _is_month(after))
+        case ".":
+            return any(words) and max(len(before), len(after)) > 2 and (words[0] and _is_month(before))
+        case _:
+            return False
+
+
+def _is_month(word: str) -> bool:
+    return word[:3].lower() in MONTHS
+
+
+MONTHS = {
+    name: number
+    for number, name in enumerate(
+        ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"),
+        start=1,
+    )
+}
+"""The first three letters of each month's English name, and its number."""

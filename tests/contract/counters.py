@@ -14,7 +14,7 @@ LONG_S = 20.0
 SHORT_S = 0.7
 """For jobs that are to be broken off; still long enough to start one on a busy computer."""
 PLAIN: dict[str, str | int | float | bool] = {"security": "none", "user": "anonymous"}
-QUICK = PLAIN | {"request_timeout_ms": 300}
+QUICK = PLAIN | {"request_timeout_ms": 800}
 T = TypeVar("T")
 
 
@@ -23,7 +23,7 @@ def make_driver(stand: Stand, inbox: Inbox, **options: str | int | bool) -> Pack
         **PLAIN,
         "settle_ms": 5,
         "poll_ms": 10,
-        "request_timeout_ms": 500,
+        "request_timeout_ms": 1500,
     }
     return PackmlDriver(DeviceSpec("counter", stand.address, given | options), inbox.put)
 

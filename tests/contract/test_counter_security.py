@@ -64,7 +64,7 @@ class Vault:
             "user": "anna",
             "password_file": str(password),
             "settle_ms": 5,
-            "request_timeout_ms": 500,
+            "request_timeout_ms": 1500,
             **change,
         }
 
@@ -131,7 +131,7 @@ async def test_a_machine_with_another_certificate_is_not_used(secure: Stand, vau
 
 async def test_an_unprotected_link_to_a_protected_machine_fails(secure: Stand) -> None:
     with pytest.raises(DriverError):
-        await driver(secure, PLAIN | {"request_timeout_ms": 500}).connect()
+        await driver(secure, PLAIN | {"request_timeout_ms": 1500}).connect()
 
 
 @pytest.mark.parametrize("user", ["anna", "bert"])

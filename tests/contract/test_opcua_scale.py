@@ -50,7 +50,7 @@ def stand(scale_stand: ScaleStand) -> ScaleStand:
 
 
 def a_driver(stand: ScaleStand, **options: str | int) -> Opcua40200Driver:
-    given = {**PLAIN, "root": "DeviceSet/Scale", "request_timeout_ms": 500, **options}
+    given = {**PLAIN, "root": "DeviceSet/Scale", "request_timeout_ms": 1500, **options}
     return Opcua40200Driver(DeviceSpec("scale", stand.address, given), Inbox().put)
 
 

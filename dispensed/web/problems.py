@@ -101,6 +101,7 @@ STATUS: Mapping[str, tuple[int, str]] = {
     "proposal_decided": (409, _LOOK),
     "recall_exists": (409, "see /api/v1/recalls for the open case"),
     "recall_closed": (409, _LOOK),
+    "own_ancestor": (409, "see /api/v1/trace/lots/... for the origin of both lots"),
     "token_exists": (409, "choose another name"),
     "unverified": (409, "verify the fill first"),
     "blocked_lot": (409, "see /api/v1/lots for the state and expiry of the lot"),

@@ -31,6 +31,7 @@ from dispensed.ledger.tables.journal import (
     reservation,
     unbooked,
 )
+from dispensed.ledger.tables.repack import lot_origin
 
 SCHEMA_REVISION = "0008"
 """The newest migration; a store opens a database at exactly this revision."""
@@ -55,6 +56,7 @@ __all__ = [
     "job_run",
     "location",
     "lot",
+    "lot_origin",
     "movement",
     "proposal",
     "recall_case",

@@ -147,22 +147,22 @@ class Stand(OpcUaStand[CounterModel]):
 class ScaleStand(OpcUaStand[ScaleModel]):
     """A scale in three views: with everything, with Net and ValuePrecision, with nothing more."""
 
-    def __init__(self) -> None:
+    def __init__(self, keys: Keys | None = None) -> None:
         def renew(model: ScaleModel, seed: int) -> None:
             ScaleModel.__init__(model, seed)
 
-        views = functools.partial(opcua40200.serve, views=(FULL, SINGLE, PLAIN))
+        views = functools.partial(opcua40200.serve, views=(FULL, SINGLE, PLAIN), keys=keys)
         super().__init__(ScaleModel(), renew, views)
 
 
 class CabinetStand(OpcUaStand[CabinetModel]):
     """A cabinet of drawers; what the suite of drawers needs to know of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, keys: Keys | None = None) -> None:
         def renew(model: CabinetModel, seed: int) -> None:
             CabinetModel.__init__(model, seed)
 
-        super().__init__(CabinetModel(), renew, opcua_cabinet.serve)
+        super().__init__(CabinetModel(), renew, functools.partial(opcua_cabinet.serve, keys=keys))
 
     def is_open(self, name: str) -> bool:
         return self.do(lambda: self.model.is_open(name))
@@ -179,17 +179,17 @@ def a_stand(keys: Keys | None = None) -> Iterator[Stand]:
     stand.stop()
 
 
-def a_scale_stand() -> Iterator[ScaleStand]:
+def a_scale_stand(keys: Keys | None = None) -> Iterator[ScaleStand]:
     """The body of a fixture."""
-    stand = ScaleStand()
+    stand = ScaleStand(keys)
     stand.start()
     yield stand
     stand.stop()
 
 
-def a_cabinet_stand() -> Iterator[CabinetStand]:
+def a_cabinet_stand(keys: Keys | None = None) -> Iterator[CabinetStand]:
     """The body of a fixture."""
-    stand = CabinetStand()
+    stand = CabinetStand(keys)
     stand.start()
     yield stand
     stand.stop()

@@ -1,4 +1,4 @@
-"""A counter that talks only signed and encrypted and to its own users; its certificate is pinned.
+"""Machines that talk only signed and encrypted and to their own users; certificates are pinned.
 
 The certificates are made here; the server is a real one.
 """
@@ -17,10 +17,19 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from drivers.base import CountJob, DeviceSpec
 from drivers.errors import DeviceUnavailable, DriverError
+from drivers.opcua40200.driver import Opcua40200Driver
+from drivers.opcua_cabinet.driver import OpcuaCabinetDriver
 from drivers.packml.driver import PackmlDriver
 from simulators.opcua import Keys
 from tests.contract.counters import PLAIN
-from tests.contract.opcua_stand import Stand, a_stand
+from tests.contract.opcua_stand import (
+    CabinetStand,
+    ScaleStand,
+    Stand,
+    a_cabinet_stand,
+    a_scale_stand,
+    a_stand,
+)
 from tests.contract.transports import Inbox
 
 Options = dict[str, str | int | float | bool]
@@ -63,7 +72,6 @@ class Vault:
             "server_certificate": str(self.theirs.certificate),
             "user": "anna",
             "password_file": str(password),
-            "settle_ms": 5,
             "request_timeout_ms": 1500,
             **change,
         }
@@ -98,12 +106,61 @@ def driver(stand: Stand, options: Options) -> PackmlDriver:
 async def test_a_pinned_machine_counts_for_a_user_with_his_password(
     secure: Stand, vault: Vault
 ) -> None:
-    counter = driver(secure, vault.options())
+    counter = driver(secure, vault.options() | {"settle_ms": 5})
     identity = await counter.connect()
     result = await counter.count(CountJob("417-1", "a", "l", "s", 20), timeout_s=20)
     await counter.close()
     assert identity.link == "Basic256Sha256 SignAndEncrypt, user anna"
     assert result.counted == 20
+
+
+@pytest.fixture(scope="module")
+def secure_scale(vault: Vault) -> Iterator[ScaleStand]:
+    yield from a_scale_stand(vault.theirs)
+
+
+@pytest.fixture(scope="module")
+def secure_cabinet(vault: Vault) -> Iterator[CabinetStand]:
+    yield from a_cabinet_stand(vault.theirs)
+
+
+async def test_a_pinned_scale_weighs_for_a_user_with_his_password(
+    secure_scale: ScaleStand, vault: Vault
+) -> None:
+    options = vault.options() | {"root": "DeviceSet/Scale"}
+    scale = Opcua40200Driver(DeviceSpec("scale", secure_scale.address, options), Inbox().put)
+    identity = await scale.connect()
+    secure_scale.set("load_g", "12.5")
+    reading = await scale.weigh(timeout_s=20)
+    await scale.close()
+    assert identity.link == "Basic256Sha256 SignAndEncrypt, user anna"
+    assert (str(reading.value), reading.unit) == ("12.500", "g")
+
+
+async def test_a_pinned_cabinet_opens_its_drawer_for_a_user_with_his_password(
+    secure_cabinet: CabinetStand, vault: Vault
+) -> None:
+    spec = DeviceSpec("drawers", secure_cabinet.address, vault.options())
+    drawers = OpcuaCabinetDriver(spec, Inbox().put)
+    identity = await drawers.connect()
+    async with asyncio.TaskGroup() as group:
+        watching = group.create_task(drawers.watch())
+        state = await drawers.open_drawer("Drawer 2", request_id="r1", timeout_s=20)
+        watching.cancel()
+    await drawers.close()
+    assert identity.link == "Basic256Sha256 SignAndEncrypt, user anna"
+    assert (state.is_open, secure_cabinet.pulses("Drawer 2")) == (True, 1)
+
+
+@pytest.mark.parametrize("kind", ["scale", "cabinet"])
+async def test_an_unprotected_link_to_another_protected_machine_fails(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    stand = request.getfixturevalue(f"secure_{kind}")
+    plain = PLAIN | {"request_timeout_ms": 1500}
+    build = Opcua40200Driver if kind == "scale" else OpcuaCabinetDriver
+    with pytest.raises(DriverError):
+        await build(DeviceSpec(kind, stand.address, plain), Inbox().put).connect()
 
 
 async def test_a_machine_can_be_pinned_by_its_fingerprint(secure: Stand, vault: Vault) -> None:

@@ -12,15 +12,24 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal, cast
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Annotated, cast
+from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
 from dispensed import settings_text
 from dispensed.errors import DispensedError
+from dispensed.settings_sections import (
+    DatabaseSettings,
+    DispensingSettings,
+    HttpSettings,
+    LogSettings,
+    RecallSettings,
+    Section,
+    SiteSettings,
+)
 from dispensed.settings_text import comment, toml_scalar
 
 ENV_PREFIX = "DISPENSED__"
@@ -65,103 +74,7 @@ class ConfigError(DispensedError):
         self.faults = faults
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, allow_inf_nan=False
-    )
-
-
-class SiteSettings(_Section):
-    """The pharmacy."""
-
-    name: str = Field(default="Pharmacy", min_length=1, max_length=64)
-    """Name of the pharmacy, shown on the page and on labels."""
-    timezone: str = "UTC"
-    """IANA time zone of the site: expiry dates and job times are judged in it."""
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise ValueError(
-                f"no time zone is called {value!r}; use a name such as 'America/New_York'"
-            ) from error
-        return value
-
-
-class DatabaseSettings(_Section):
-    """Where the ledger is kept."""
-
-    url: str = "sqlite:////var/lib/dispensed/dispensed.db"
-    """Database URL: `sqlite:////absolute/path.db` or `postgresql+psycopg://user@host/name`.
-    Secret: may be given as the credential `database.url` instead."""
-    readers: int = Field(default=4, ge=1, le=64)
-    """Connections for queries, beside the one that writes."""
-
-    @field_validator("url")
-    @classmethod
-    def _known_database(cls, value: str) -> str:
-        if not value.startswith(("sqlite:///", "postgresql+psycopg://", "postgresql://")):
-            scheme = value.partition(":")[0]
-            raise ValueError(
-                f"a database URL starts with sqlite:/// or postgresql+psycopg://, not {scheme!r}"
-            )
-        return value
-
-
-class HttpSettings(_Section):
-    """The HTTP interface: API, page, health and metrics."""
-
-    host: str = Field(default="127.0.0.1", min_length=1)
-    """Address to listen on. Anything but the loopback address needs a TLS proxy in front."""
-    port: int = Field(default=8480, ge=0, le=65535)
-    """TCP port to listen on; 0 lets the system choose."""
-    metrics_open: bool = False
-    """Whether `/metrics` may be read without a token."""
-    session_hours: int = Field(default=12, ge=1, le=168)
-    """How long a sign-in on the page lasts, in hours."""
-    streams_max: int = Field(default=64, ge=1, le=10_000)
-    """How many browsers and programs may follow live events at once."""
-
-    @property
-    def url(self) -> str:
-        """Where a program on this machine reaches the daemon."""
-        host = "127.0.0.1" if self.host in {"", "0.0.0.0"} else self.host  # noqa: S104 - compared, not bound
-        host = "[::1]" if host == "::" else host
-        return f"http://{host}:{self.port}"
-
-
-class LogSettings(_Section):
-    """The log on standard output."""
-
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    """Least severe level that is written."""
-    format: Literal["json", "console"] = "json"
-    """`json` for a journal, `console` for a person."""
-
-
-class DispensingSettings(_Section):
-    """How orders are carried out."""
-
-    dispense_workers: int = Field(default=32, ge=1, le=64)
-    """How many dispenses may be under way at once, those that wait for their machine included."""
-    cabinet: str | None = None
-    """Name of the device that hands out full packs; without it the first cabinet that is up."""
-    counter: str | None = None
-    """Name of the device that counts tablets; without it the first counter that is up."""
-    scale: str | None = None
-    """Name of the device that checks counts by weight; without it the first scale that is up."""
-    printer: str | None = None
-    """Name of the device that prints labels; without it the first printer that is up."""
-    weigh_check: bool = True
-    """Whether a counted dispense is weighed when the piece weight of its item is known."""
-    command_timeout_s: float = Field(default=120.0, gt=0, le=3600)
-    """How long one machine may take over one command, in seconds."""
-
-
-class DeviceSettings(_Section):
+class DeviceSettings(Section):
     """One machine."""
 
     protocol: str = Field(min_length=1)
@@ -176,7 +89,7 @@ class DeviceSettings(_Section):
     """The driver's own settings."""
 
 
-class Settings(_Section):
+class Settings(Section):
     """All of `dispensed.toml`."""
 
     state_dir: Annotated[Path, Field(strict=False)] = Path("/var/lib/dispensed")
@@ -191,6 +104,8 @@ class Settings(_Section):
     """The log on standard output."""
     dispensing: DispensingSettings = DispensingSettings()
     """How orders are carried out."""
+    recalls: RecallSettings = RecallSettings()
+    """Recalls: where notices come from, and what closing a case takes."""
     jobs: dict[str, str] = Field(default_factory=lambda: dict(DEFAULT_CRONS))
     """When each job runs: five cron fields in the site's time zone; an empty text is never."""
     devices: dict[str, DeviceSettings] = Field(default_factory=dict)

@@ -264,7 +264,7 @@ def sections() -> list[type[BaseModel]]:
         for value in vars(settings).values()
         if isinstance(value, type)
         and issubclass(value, BaseModel)
-        and value.__module__ == settings.__name__
+        and value.__module__.startswith(settings.__name__)
     ]
     assert settings.Settings in found
     return found

@@ -1,0 +1,129 @@
+"""The sections of `dispensed.toml`: every key with its unit, its default and what it is for."""
+
+from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+
+class Section(BaseModel):
+    """A table of the configuration; a key that is not known is refused."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
+
+
+class SiteSettings(Section):
+    """The pharmacy."""
+
+    name: str = Field(default="Pharmacy", min_length=1, max_length=64)
+    """Name of the pharmacy, shown on the page and on labels."""
+    timezone: str = "UTC"
+    """IANA time zone of the site: expiry dates and job times are judged in it."""
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError(
+                f"no time zone is called {value!r}; use a name such as 'America/New_York'"
+            ) from error
+        return value
+
+
+class DatabaseSettings(Section):
+    """Where the ledger is kept."""
+
+    url: str = "sqlite:////var/lib/dispensed/dispensed.db"
+    """Database URL: `sqlite:////absolute/path.db` or `postgresql+psycopg://user@host/name`.
+    Secret: may be given as the credential `database.url` instead."""
+    readers: int = Field(default=4, ge=1, le=64)
+    """Connections for queries, beside the one that writes."""
+
+    @field_validator("url")
+    @classmethod
+    def _known_database(cls, value: str) -> str:
+        if not value.startswith(("sqlite:///", "postgresql+psycopg://", "postgresql://")):
+            scheme = value.partition(":")[0]
+            raise ValueError(
+                f"a database URL starts with sqlite:/// or postgresql+psycopg://, not {scheme!r}"
+            )
+        return value
+
+
+class HttpSettings(Section):
+    """The HTTP interface: API, page, health and metrics."""
+
+    host: str = Field(default="127.0.0.1", min_length=1)
+    """Address to listen on. Anything but the loopback address needs a TLS proxy in front."""
+    port: int = Field(default=8480, ge=0, le=65535)
+    """TCP port to listen on; 0 lets the system choose."""
+    metrics_open: bool = False
+    """Whether `/metrics` may be read without a token."""
+    session_hours: int = Field(default=12, ge=1, le=168)
+    """How long a sign-in on the page lasts, in hours."""
+    streams_max: int = Field(default=64, ge=1, le=10_000)
+    """How many browsers and programs may follow live events at once."""
+
+    @property
+    def url(self) -> str:
+        """Where a program on this machine reaches the daemon."""
+        host = "127.0.0.1" if self.host in {"", "0.0.0.0"} else self.host  # noqa: S104 - compared, not bound
+        host = "[::1]" if host == "::" else host
+        return f"http://{host}:{self.port}"
+
+
+class LogSettings(Section):
+    """The log on standard output."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severe level that is written."""
+    format: Literal["json", "console"] = "json"
+    """`json` for a journal, `console` for a person."""
+
+
+class DispensingSettings(Section):
+    """How orders are carried out."""
+
+    dispense_workers: int = Field(default=32, ge=1, le=64)
+    """How many dispenses may be under way at once, those that wait for their machine included."""
+    cabinet: str | None = None
+    """Name of the device that hands out full packs; without it the first cabinet that is up."""
+    counter: str | None = None
+    """Name of the device that counts tablets; without it the first counter that is up."""
+    scale: str | None = None
+    """Name of the device that checks counts by weight; without it the first scale that is up."""
+    printer: str | None = None
+    """Name of the device that prints labels; without it the first printer that is up."""
+    weigh_check: bool = True
+    """Whether a counted dispense is weighed when the piece weight of its item is known."""
+    command_timeout_s: float = Field(default=120.0, gt=0, le=3600)
+    """How long one machine may take over one command, in seconds."""
+
+
+class RecallSettings(Section):
+    """Recalls: where notices come from, and what closing a case takes."""
+
+    url: str = Field(default="", max_length=2000, pattern=r"^(https?://.+)?$")
+    """Address of FDA enforcement records as openFDA serves them; empty: none is asked."""
+    file: str = Field(default="", max_length=2000)
+    """File of such records (an openFDA document or JSON lines), read by the job `recalls`."""
+    timeout_s: float = Field(default=60.0, gt=0, le=3600)
+    """How long one answer of the feed may take, in seconds."""
+    bytes_max: int = Field(default=32_000_000, ge=1000, le=512_000_000)
+    """Longest answer or file, in bytes; a longer one is refused whole."""
+    page_records: int = Field(default=500, ge=1, le=1000)
+    """Records asked for at once (`limit`). Source: openFDA query parameters, at most 1000."""
+    pages_max: int = Field(default=10, ge=1, le=100)
+    """How many pages one run of the job reads at most."""
+    class_i_hours: int = Field(default=24, ge=1, le=8760)
+    """Hours to answer a class I recall. 21 CFR 7.49(d) says `immediately` and no number."""
+    class_ii_hours: int = Field(default=72, ge=1, le=8760)
+    """Hours to answer a class II recall; a rule of the site, as for class I."""
+    class_iii_hours: int = Field(default=240, ge=1, le=8760)
+    """Hours to answer a class III recall; a rule of the site, as for class I."""
+    signatures: int = Field(default=2, ge=1, le=5)
+    """Different persons who must sign before a case closes; a rule of the site."""

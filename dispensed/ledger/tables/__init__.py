@@ -5,6 +5,32 @@ a date. Triggers that keep tables append-only are made by the migrations. One mo
 """
 
 from dispensed.ledger.tables.columns import METADATA
+from dispensed.ledger.tables.controlled import (
+    inventory,
+    inventory_line,
+    inventory_signature,
+    loss_case,
+    loss_line,
+    order_form,
+    order_form_line,
+    order_form_receipt,
+    removal,
+    removal_step,
+    waste,
+    waste_witness,
+)
+from dispensed.ledger.tables.counting import (
+    count_posting,
+    count_result,
+    count_round,
+    count_task,
+    discrepancy_case,
+    discrepancy_cause,
+    discrepancy_resolution,
+    item_cost,
+    reason_code,
+    snapshot_run,
+)
 from dispensed.ledger.tables.journal import (
     GENESIS_HASH,
     IS_NEW,
@@ -31,6 +57,11 @@ from dispensed.ledger.tables.journal import (
     reservation,
     unbooked,
 )
+from dispensed.ledger.tables.outdates import (
+    outdate_task,
+    return_batch,
+    return_line,
+)
 from dispensed.ledger.tables.repack import lot_origin
 
 SCHEMA_REVISION = "0008"
@@ -46,22 +77,47 @@ __all__ = [
     "audit_event",
     "balance",
     "chain_head",
+    "count_posting",
+    "count_result",
+    "count_round",
+    "count_task",
     "discrepancy",
+    "discrepancy_case",
+    "discrepancy_cause",
+    "discrepancy_resolution",
     "dispense",
     "effect",
     "expiry_flag",
     "inbox",
+    "inventory",
+    "inventory_line",
+    "inventory_signature",
     "is_external",
     "item",
+    "item_cost",
     "job_run",
     "location",
+    "loss_case",
+    "loss_line",
     "lot",
     "lot_origin",
     "movement",
+    "order_form",
+    "order_form_line",
+    "order_form_receipt",
+    "outdate_task",
     "proposal",
+    "reason_code",
     "recall_case",
     "receipt",
+    "removal",
+    "removal_step",
     "reorder_policy",
     "reservation",
+    "return_batch",
+    "return_line",
+    "snapshot_run",
     "unbooked",
+    "waste",
+    "waste_witness",
 ]

@@ -46,8 +46,14 @@ class ExpiryTier(IntEnum):
 
 def expiry_tier(expiry: date, day: date) -> ExpiryTier | None:
     """Return the tightest tier a lot has reached on `day`, None with more than 180 days left."""
+    tier = tier_reached(expiry, day, ExpiryTier)
+    return None if tier is None else ExpiryTier(tier)
+
+
+def tier_reached(expiry: date, day: date, tiers: Iterable[int]) -> int | None:
+    """Return the tightest of `tiers` (days left) that a lot has reached on `day`, else None."""
     left = (expiry - day).days
-    return min((tier for tier in ExpiryTier if left <= tier), default=None)
+    return min((tier for tier in tiers if left <= tier), default=None)
 
 
 # ---------------------------------------------------------------- first expired, first out

@@ -62,6 +62,17 @@ from dispensed.ledger.tables.outdates import (
     return_batch,
     return_line,
 )
+from dispensed.ledger.tables.recalls import (
+    recall,
+    recall_answer,
+    recall_block,
+    recall_line,
+    recall_notice,
+    recall_reading,
+    recall_signature,
+    recall_task,
+    recall_unresolved,
+)
 from dispensed.ledger.tables.repack import lot_origin
 
 SCHEMA_REVISION = "0008"
@@ -108,7 +119,16 @@ __all__ = [
     "outdate_task",
     "proposal",
     "reason_code",
+    "recall",
+    "recall_answer",
+    "recall_block",
     "recall_case",
+    "recall_line",
+    "recall_notice",
+    "recall_reading",
+    "recall_signature",
+    "recall_task",
+    "recall_unresolved",
     "receipt",
     "removal",
     "removal_step",

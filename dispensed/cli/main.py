@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, _Entry] = {
     "jobs": _Entry("work", "jobs", "Show the scheduled jobs, or run one now."),
     "lots": _Entry("book", "lots", "Show lots with stock, by expiry."),
     "movements": _Entry("book", "movements", "Show the journal of stock movements."),
+    "recalls": _Entry("recalls", "recalls", "Read recall notices."),
     "receive": _Entry("work", "receive", "Book what arrived."),
     "run": _Entry("setup", "run", "Run the daemon."),
     "stock": _Entry("book", "stock", "Show what is on hand, held, blocked and available."),

@@ -153,8 +153,10 @@ def _is_object(value: object) -> TypeGuard[Mapping[str, object]]:
 
 def _text(fields: Mapping[str, object], name: str) -> str:
     value = fields.get(name)
-    if value is None:
+    if value is None or value != value:  # noqa: PLR0124 - NaN, as tables write an empty cell
         return ""
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return "".join(value)
     if not isinstance(value, str):
         raise Invalid(f"{name} is not a text")
     return value

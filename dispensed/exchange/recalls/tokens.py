@@ -13,7 +13,7 @@ _FOLDED = str.maketrans(
     _DASHES + _BLANKS + "\u202f\u3000\ufeff\u2028\u2029\u0085\u2018\u2019\u201c\u201d\uff03",
     "-" * len(_DASHES) + " " * len(_BLANKS) + " " * 6 + "''\"\"#",
 )
-_TOKEN = re.compile(r"[0-9A-Za-z]+(?:[-/.@:_+\\][0-9A-Za-z]+)*|[^\s0-9A-Za-z]")
+_TOKEN = re.compile(r"[0-9A-Za-z]+(?:[-/.@:_+\\][0-9A-Za-z]+){0,11}|[^\s0-9A-Za-z]")
 _WORD = re.compile(r"[A-Za-z]+")
 _INNER = re.compile(r"[-/.@:_+\\]")
 _KEYWORDS = (
@@ -27,6 +27,8 @@ _GLUED_HEAD = re.compile(
     re.IGNORECASE,
 )
 _GLUED_TAIL = re.compile(r"(?<=[0-9])(exp|lots?|batch|bud|expiry|ndc)\Z", re.IGNORECASE)
+_INITIALS_LENGTH_MAX = 2
+_PART = re.compile(r"[0-9A-Za-z]+")
 _MIXED_PART = re.compile(r"(?=[0-9A-Za-z]*[0-9])[0-9A-Za-z]{5,}")
 
 
@@ -106,7 +108,7 @@ def _first_cut(text: str) -> int:
 def _divides(text: str, left: int, at: int, codes_follow: bool) -> bool:  # noqa: FBT001
     """Return whether the mark at `at` stands between two tokens rather than inside one."""
     before = text[left:at]
-    after_match = re.compile(r"[0-9A-Za-z]+").match(text, at + 1)
+    after_match = _PART.match(text, at + 1)
     after = after_match.group() if after_match else ""
     words = before.isalpha(), after.isalpha()
     if _KEYWORD.fullmatch(before) or _KEYWORD.fullmatch(after) or all(words):
@@ -118,7 +120,7 @@ def _divides(text: str, left: int, at: int, codes_follow: bool) -> bool:  # noqa
             twins = _MIXED_PART.fullmatch(before) and shape(before) == shape(after)
             return bool(twins) or (before.isalnum() and after.isalpha() and _is_month(after))
         case ".":
-            return any(words) and max(len(before), len(after)) > 2 and (words[0] and _is_month(before))
+            return words[0] and len(before) > _INITIALS_LENGTH_MAX
         case _:
             return False
 

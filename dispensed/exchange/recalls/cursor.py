@@ -1,0 +1,104 @@
+"""A place among the tokens of a text, and what can be said by looking around it."""
+
+import re
+from bisect import bisect_right
+
+from dispensed.exchange.recalls.tokens import Token, tokenise
+from dispensed.exchange.recalls.words import SENSES, UNITS, Sense
+
+_GLUED = re.compile(r"([0-9]+(?:\.[0-9]+)?)-?([A-Za-z]+)(?:-[A-Za-z]+)?\Z")
+_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:x[0-9]+)?\Z", re.IGNORECASE)
+_SHORT_UNITS = frozenset({"g", "l", "kg", "cs", "cc", "ct", "pk", "bx"})
+_LONG_NUMBER_MIN = 5
+_GROUP_LENGTH = 3
+_GROUPS_MAX = 4
+_LOOK_MAX = 6
+
+
+class Cursor:
+    """Stands on one token of a text; `index` may be moved."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.tokens = tokenise(source)
+        self.index = 0
+        self._starts = [token.start for token in self.tokens]
+
+    def index_at(self, place: int) -> int:
+        """Return the number of the first token that begins at or after a place of the text."""
+        return bisect_right(self._starts, place - 1)
+
+    def peek(self, step: int) -> Token | None:
+        """Return the token some steps away, None beyond the ends."""
+        index = self.index + step
+        return self.tokens[index] if 0 <= index < len(self.tokens) else None
+
+    def words(self, direction: int) -> tuple[str, str]:
+        """Return the next two tokens in a direction in lower case, marks left out."""
+        found: list[str] = []
+        for step in range(1, _LOOK_MAX):
+            token = self.peek(step * direction)
+            if token is None or len(found) > 1:
+                break
+            if not token.is_mark:
+                found.append(token.lower)
+        return ([*found, "", ""])[0], ([*found, "", ""])[1]
+
+    def ends_item(self, step: int) -> bool:
+        """Return whether an item of a list ends before the token some steps away."""
+        token = self.peek(step)
+        return (
+            token is None
+            or token.text in ",;.)*"
+            or SENSES.get(token.lower) in {Sense.EXPIRY, Sense.AND, Sense.LOT}
+        )
+
+    def touches(self, step: int) -> bool:
+        """Return whether the token some steps away follows the one before without a blank."""
+        token, before = self.peek(step), self.peek(step - 1)
+        return token is not None and before is not None and token.start == before.end
+
+    def quantity(self, *, trusted: bool) -> tuple[str, int] | None:
+        """Read `30 count`, `50mg` or `1,000 bottles`: a feature, and the index of its last token.
+
+        Where a lot may stand (`trusted`), long numbers and short units are no quantity.
+        """
+        token = self.tokens[self.index]
+        glued = _GLUED.match(token.text)
+        if glued is not None and glued.group(2).lower() in UNITS:
+            short = glued.group(2).lower() in _SHORT_UNITS
+            if trusted and (short or len(glued.group(1)) >= _LONG_NUMBER_MIN - 1):
+                return None
+            return f"{glued.group(1)} {UNITS[glued.group(2).lower()]}", self.index
+        if _NUMBER.match(token.text) is None:
+            return None
+        amount, last = self._amount()
+        index = last + 1
+        if index < len(self.tokens) and self.tokens[index].text == "-":
+            index += 1
+        unit = self._unit(index)
+        if not unit or (trusted and last == self.index and len(amount) >= _LONG_NUMBER_MIN):
+            return None
+        return f"{amount} {unit}", index
+
+    def _amount(self) -> tuple[str, int]:
+        """Return a number with its groups of three after commas, and the index of its end."""
+        digits = self.tokens[self.index].text
+        last = self.index
+        for _ in range(_GROUPS_MAX):
+            if last + 2 >= len(self.tokens) or len(digits) < 1:
+                break
+            comma, group = self.tokens[last + 1], self.tokens[last + 2]
+            joined = comma.start == self.tokens[last].end and group.start == comma.end
+            three = len(group.text) == _GROUP_LENGTH and group.text.isdigit()
+            if not (comma.text == "," and joined and three):
+                break
+            digits += group.text
+            last += 2
+        return digits, last
+
+    def _unit(self, index: int) -> str:
+        if index >= len(self.tokens):
+            return ""
+        lower = self.tokens[index].lower
+        return UNITS.get(lower, "") or UNITS.get(lower.partition("-")[0], "")

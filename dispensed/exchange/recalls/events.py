@@ -1,0 +1,90 @@
+"""What a text of a notice is made of, once it was read: lots, dates, NDCs, labels, headings."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a stretch of text needs a person."""
+
+    NOT_READ = "looks like a lot and could not be placed"
+    RANGE = "a range of lots is not expanded"
+    PART = "lots named by a part of their number"
+    SUFFIX = "the printed lot may carry more characters"
+    EXCLUDED = "named as an exception"
+    SERIAL = "serial numbers"
+    OTHER_LOT = "the lot of another maker or component"
+    NO_LOT = "neither a lot nor all lots could be read"
+    EXPIRY = "the expiry could not be told"
+    NDC = "which NDC the lots belong to could not be told"
+    ALL_LIMITED = "all lots, but limited in words"
+    ALL_AND_LIST = "all lots and a list of lots"
+    CUT = "cut off between code_info and more_code_info"
+    IN_DESCRIPTION = "a lot named only in the description"
+
+
+@dataclass(frozen=True, slots=True)
+class Lot:
+    """A lot number at its place."""
+
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """A date at its place; `value` None where the text says there is none or it cannot be told."""
+
+    start: int
+    end: int
+    value: str | None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NdcNamed:
+    """An NDC at its place."""
+
+    start: int
+    end: int
+    ndc: str
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """The label of a sub-list, such as `a)`."""
+
+    start: int
+    end: int
+    ordinal: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """Words and quantities that may tell a product: `30-count bottles`."""
+
+    start: int
+    end: int
+    features: frozenset[str]
+
+
+Event = Lot | Expiry | NdcNamed | Labelled | Heading
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A stretch of the text that was not understood."""
+
+    start: int
+    end: int
+    reason: Reason
+
+
+@dataclass(slots=True)
+class Reading:
+    """What was read of a text."""
+
+    events: list[Event] = field(default_factory=list)
+    doubts: list[Doubt] = field(default_factory=list)
+    other_lots: list[Lot] = field(default_factory=list)

@@ -1,0 +1,60 @@
+"""Labels of sub-lists, `a) ... b) ...`, that tie lots of one field to the NDCs of another."""
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A label at its place; `ordinal` 1 stands for a) as well as for 1)."""
+
+    start: int
+    end: int
+    ordinal: int
+
+
+_CLOSED = re.compile(r"(?<![0-9A-Za-z-])(?:\(\s?)?(?:([A-Za-z])|([0-9]{1,2}))\s?\)")
+_DOTTED = re.compile(r"(?<![0-9A-Za-z.])(?:([A-Z])|([0-9]{1,2}))[.:](?=\s)")
+_ORDINAL_MAX = 40
+
+
+def find_labels(text: str) -> tuple[Label, ...]:
+    """Return the labels of a text; a single one without its neighbours is none."""
+    for pattern in (_CLOSED, _DOTTED):
+        for letters in (True, False):
+            labels = _labels(text, pattern, letters=letters)
+            ordinals = {label.ordinal for label in labels}
+            if {1, 2} <= ordinals:
+                return tuple(label for label in labels if _is_chained(label.ordinal, ordinals))
+    return ()
+
+
+def find_known_labels(text: str, known: frozenset[int]) -> tuple[Label, ...]:
+    """Return the labels of a text, also a single one when it is known from another text."""
+    labels = find_labels(text)
+    if labels or not known:
+        return labels
+    for letters in (True, False):
+        labels = _labels(text, _CLOSED, letters=letters)
+        if labels and {label.ordinal for label in labels} <= known:
+            return labels
+    return ()
+
+
+def _is_chained(ordinal: int, ordinals: set[int]) -> bool:
+    return ordinal == 1 or ordinal - 1 in ordinals
+
+
+def _labels(text: str, pattern: re.Pattern[str], *, letters: bool) -> tuple[Label, ...]:
+    found = []
+    for match in pattern.finditer(text):
+        letter, number = match.groups()
+        if letters and letter:
+            ordinal = ord(letter.lower()) - ord("a") + 1
+        elif number and not letters:
+            ordinal = int(number)
+        else:
+            continue
+        if 0 < ordinal <= _ORDINAL_MAX:
+            found.append(Label(match.start(), match.end(), ordinal))
+    return tuple(found)

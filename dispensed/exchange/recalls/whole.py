@@ -1,0 +1,63 @@
+"""Whether a notice recalls all lots of its products, in so many words."""
+
+import re
+from dataclasses import dataclass
+
+_ADJECTIVE = (
+    r"(?:(?!following\b|above\b|below\b|listed\b|of\b|with\b|exp|these\b|those\b|have\b|presentations)"
+    r"[A-Za-z-]+(?:/[A-Za-z]+)?\s+){0,3}?"
+)
+_THINGS = r"(?:lots?|batch(?:es)?|codes?|products?|units|bottles|serials?)"
+_ALL = re.compile(
+    rf"\b(?:all|any|every|entire)\s+(?:of\s+the\s+)?{_ADJECTIVE}{_THINGS}\b"
+    r"(?:\s*/\s*[A-Za-z]+)*(?:\s+(?:numbers?|codes?|nos?\.?|\#s?))?",
+    re.IGNORECASE,
+)
+_ALL_WITHIN = re.compile(
+    r"\ball\s+(?:within|unexpired|remaining)\b|\ball\b[^.;]{0,80}\b(?:subject\s+to\s+recall|recalled)"
+    r"|\b(?:lots?|batch(?:es)?)\b[\s#:'s(numbers)]{0,12}\ball\b(?=\s*(?:[.;,]|[a-z]\)|\Z))",
+    re.IGNORECASE,
+)
+_ONLY_ALL = re.compile(r"\W*all\W*", re.IGNORECASE)
+_NOT_BEFORE = re.compile(r"\bnot\s+\Z", re.IGNORECASE)
+_PART_AFTER = re.compile(
+    r"\s*(?:numbers?\s*)?(?:that\s+|which\s+|are\s+)?(?:beginning|begin|starting|start|ending|end|"
+    r"containing|prefix|(?:listed|shown|given)?\s*(?:above|below)|listed\b|with\s+(?:the\s+)?"
+    r"(?:prefix|suffix|lot\s+number))",
+    re.IGNORECASE,
+)
+_LIMIT = re.compile(
+    r"\b(?:between|compounded|distributed|manufactured|shipped|sold|labell?ed|prior|before|after|"
+    r"through|until|from|expiry\s+date|bear|stamped|except\w*|exclud\w*|purchased|made|with\s+use|"
+    r"on\s+or)\b|[0-9]/[0-9]|\b20[0-9]{2}\b",
+    re.IGNORECASE,
+)
+_AFTER_LENGTH = 120
+
+
+@dataclass(frozen=True, slots=True)
+class AllLots:
+    """The words that say so; `limited` when more words narrow them."""
+
+    start: int
+    end: int
+    limited: bool
+    part: bool = False
+    """Only the lots with some part of their number in common; not all lots."""
+
+
+def find_all_lots(source: str) -> tuple[AllLots, ...]:
+    """Return every place of a folded text that speaks of all lots."""
+    whole = _ONLY_ALL.fullmatch(source)
+    if whole is not None:
+        return (AllLots(0, len(source), limited=False),)
+    found: list[AllLots] = []
+    for pattern in (_ALL, _ALL_WITHIN):
+        for match in pattern.finditer(source):
+            if _NOT_BEFORE.search(source, max(0, match.start() - 8), match.start()):
+                continue
+            part = _PART_AFTER.match(source, match.end()) is not None
+            after = source[match.end() : match.end() + _AFTER_LENGTH]
+            limited = _LIMIT.search(after) is not None
+            found.append(AllLots(match.start(), match.end(), limited, part))
+    return tuple(found)

@@ -3,7 +3,8 @@
 Differences between the book and what machines and people found, one open per place.
 
 `difference` is signed thousandths: what was found less what the book says. At most one discrepancy
-of a kind is open per item, lot and location (the database enforces it).
+of a kind is open per item, lot and location (the database enforces it). Those of one item, lot and
+location are the causes of one record (`cases`).
 """
 
 from dataclasses import dataclass
@@ -11,8 +12,11 @@ from datetime import datetime
 
 from sqlalchemy import Row, insert, select, update
 
-from dispensed.errors import Conflict, NotFound
+from dispensed.errors import NotFound
+from dispensed.ledger import cases
+from dispensed.ledger.cases import CaseClosed
 from dispensed.ledger.engine import Tx
+from dispensed.ledger.journal import Cell
 from dispensed.ledger.stamp import Stamp, audit
 from dispensed.ledger.tables import discrepancy, item
 from dispensed.model.catalog import Schedule
@@ -21,10 +25,8 @@ from dispensed.model.quantity import format_milli
 AGREES = "found and book agree again"
 
 
-class DiscrepancyClosed(Conflict):
+class DiscrepancyClosed(CaseClosed):
     """The discrepancy is closed already."""
-
-    code = "discrepancy_closed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +107,15 @@ def add(  # noqa: PLR0913 - the key of a discrepancy and what is known of it
     )
 
 
-def close(tx: Tx, discrepancy_id: int, stamp: Stamp) -> DiscrepancyRow:
-    """Close one by a person's word, with the stamp's reason.
+def close(tx: Tx, discrepancy_id: int, stamp: Stamp, *, code: str = cases.OTHER) -> DiscrepancyRow:
+    """Close one with the stamp's reason; with the last one of a place its record closes too.
 
-    Raises NotFound or DiscrepancyClosed.
+    `code` is the reason code of the record. Raises NotFound or DiscrepancyClosed.
     """
     row = get(tx, discrepancy_id)
     if row.state != "open":
         raise DiscrepancyClosed(f"discrepancy {discrepancy_id} was closed by {row.closed_by}")
-    _close(tx, discrepancy_id, stamp, stamp.reason)
+    _close(tx, discrepancy_id, stamp, stamp.reason, code)
     return get(tx, discrepancy_id)
 
 
@@ -181,8 +183,8 @@ def _insert(  # noqa: PLR0913 - the columns of one row
     detail: str,
     stamp: Stamp,
 ) -> None:
-    tx.execute(
-        insert(discrepancy),
+    made = tx.execute(
+        insert(discrepancy).returning(discrepancy.c.id),
         {
             "kind": kind,
             "item_id": item_id,
@@ -196,7 +198,8 @@ def _insert(  # noqa: PLR0913 - the columns of one row
             "updated_at": stamp.at,
             "recorded_at": stamp.at,
         },
-    )
+    ).scalar_one()
+    cases.attach(tx, int(made), Cell(item_id, lot, location_id), stamp)
     audit(
         tx,
         stamp,
@@ -215,10 +218,10 @@ def _agree_again(tx: Tx, discrepancy_id: int, item_id: str, stamp: Stamp) -> Non
             .values(difference=0, detail=f"{AGREES}; a person must close it", updated_at=stamp.at)
         )
     else:
-        _close(tx, discrepancy_id, stamp, AGREES)
+        _close(tx, discrepancy_id, stamp, AGREES, cases.AGREES)
 
 
-def _close(tx: Tx, discrepancy_id: int, stamp: Stamp, reason: str) -> None:
+def _close(tx: Tx, discrepancy_id: int, stamp: Stamp, reason: str, code: str) -> None:
     tx.execute(
         update(discrepancy)
         .where(discrepancy.c.id == discrepancy_id)
@@ -231,3 +234,4 @@ def _close(tx: Tx, discrepancy_id: int, stamp: Stamp, reason: str) -> None:
         )
     )
     audit(tx, stamp, "closed", f"discrepancy {discrepancy_id}", {"why": reason})
+    cases.cause_closed(tx, discrepancy_id, code, stamp, reason)

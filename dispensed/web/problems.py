@@ -84,6 +84,7 @@ STATUS: Mapping[str, tuple[int, str]] = {
     "reservation_not_found": (404, "check the number"),
     "movement_not_found": (404, "see /api/v1/movements"),
     "claim_not_found": (404, "check the number"),
+    "repack_not_found": (404, "see /api/v1/repacks"),
     # the present state forbids it
     "conflict": (409, _LOOK),
     "insufficient_stock": (409, "see /api/v1/stock?item=... for what is available, and where"),
@@ -105,6 +106,7 @@ STATUS: Mapping[str, tuple[int, str]] = {
     "packed_too_late": (409, "see /api/v1/lots for the expiry of the lot"),
     "not_conserved": (409, "count units, waste and samples again; they must add up to the bulk"),
     "repack_transition": (409, "see /api/v1/repacks/... for the state of the run"),
+    "child_lot_taken": (409, "give another lot number"),
     "own_ancestor": (409, "see /api/v1/trace/lots/... for the origin of both lots"),
     "token_exists": (409, "choose another name"),
     "unverified": (409, "verify the fill first"),

@@ -73,7 +73,15 @@ from dispensed.ledger.tables.recalls import (
     recall_task,
     recall_unresolved,
 )
-from dispensed.ledger.tables.repack import lot_origin
+from dispensed.ledger.tables.repack import (
+    container,
+    lot_origin,
+    repack_label,
+    repack_movement,
+    repack_run,
+    repack_step,
+    stock_return,
+)
 
 SCHEMA_REVISION = "0008"
 """The newest migration; a store opens a database at exactly this revision."""
@@ -88,6 +96,7 @@ __all__ = [
     "audit_event",
     "balance",
     "chain_head",
+    "container",
     "count_posting",
     "count_result",
     "count_round",
@@ -133,10 +142,15 @@ __all__ = [
     "removal",
     "removal_step",
     "reorder_policy",
+    "repack_label",
+    "repack_movement",
+    "repack_run",
+    "repack_step",
     "reservation",
     "return_batch",
     "return_line",
     "snapshot_run",
+    "stock_return",
     "unbooked",
     "waste",
     "waste_witness",

@@ -1,0 +1,392 @@
+"""Repack runs: plans, steps by named persons, the movements of a run and its labels.
+
+A run's state changes only along its state machine; each step is one append-only row with its own
+request id, so a repeated request does nothing and returns the run as it stands.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import Row, Select, insert, select, update
+
+from dispensed.errors import Conflict, NotFound
+from dispensed.ledger import tables as t
+from dispensed.ledger.engine import Tx
+from dispensed.ledger.rules import RequestReused, check_request_id
+from dispensed.ledger.stamp import Stamp, audit
+from dispensed.model.repacking import RepackState, Yield, advance_run, child_lot_number
+
+
+class UnknownRun(NotFound):
+    """There is no repack run of that number."""
+
+    code: ClassVar[str] = "repack_not_found"
+
+
+class ChildLotTaken(Conflict):
+    """Another lot of the child item has this number already."""
+
+    code: ClassVar[str] = "child_lot_taken"
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """A run as planned: from a bulk lot at a place to units of a child item at another.
+
+    `child_lot` None takes the number from `lot_scheme`; `latest` is a date that a pharmacist set
+    because the rule is too long for this medicine.
+    """
+
+    item_id: str
+    lot: str
+    location_id: str
+    child_item_id: str
+    target: str
+    unit_milli: int
+    units: int
+    container: str
+    rule: str
+    rule_source: str
+    lot_scheme: str
+    child_lot: str | None = None
+    latest: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run; what is known only once it is packed is None before."""
+
+    id: int
+    item_id: str
+    lot: str
+    location_id: str
+    child_item_id: str
+    child_lot: str
+    target: str
+    unit: str
+    unit_milli: int
+    planned_units: int
+    container: str
+    rule: str
+    rule_source: str
+    latest: date | None
+    state: RepackState
+    packed_on: date | None
+    use_by: date | None
+    bulk_milli: int | None
+    units: int | None
+    waste_milli: int | None
+    sample_milli: int | None
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """Who brought a run into a state, when, and what was said."""
+
+    step: RepackState
+    actor: str
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRow:
+    """One print job of a run; `proof` is `sent` while nobody knows what came out."""
+
+    id: int
+    copies: int
+    printed: int
+    proof: str
+    actor: str
+    reason: str
+    recorded_at: datetime
+
+
+Content = Mapping[str, str | int | None]
+
+
+# ---------------------------------------------------------------- plan
+
+
+def plan(tx: Tx, new: NewRun, *, request_id: str, day: date, stamp: Stamp) -> RunRow:
+    """Record a planned run; the same request again returns it.
+
+    Raises RequestReused when the id was used for another one, ChildLotTaken for a number in use.
+    """
+    content = _plan_content(new)
+    known = _repeated(tx, None, RepackState.PLANNED, request_id, content)
+    if known is not None:
+        return get(tx, known)
+    values = {
+        "item_id": new.item_id,
+        "lot": new.lot,
+        "location_id": new.location_id,
+        "child_item_id": new.child_item_id,
+        "child_lot": f"request {request_id}",
+        "target": new.target,
+        "unit_milli": new.unit_milli,
+        "planned_units": new.units,
+        "container": new.container,
+        "rule": new.rule,
+        "rule_source": new.rule_source,
+        "latest": new.latest,
+        "state": RepackState.PLANNED.value,
+        "updated_at": stamp.at,
+        "recorded_at": stamp.at,
+    }
+    run = t.repack_run
+    run_id = int(tx.execute(insert(run).returning(run.c.id), values).scalar_one())
+    number = new.child_lot or child_lot_number(
+        new.lot_scheme, day=day, run=run_id, bulk_lot=new.lot
+    )
+    _check_free(tx, new.child_item_id, number)
+    tx.execute(update(run).where(run.c.id == run_id).values(child_lot=number))
+    _step(tx, run_id, RepackState.PLANNED, request_id, content, stamp)
+    return get(tx, run_id)
+
+
+def _plan_content(new: NewRun) -> Content:
+    return {
+        "item_id": new.item_id,
+        "lot": new.lot,
+        "location_id": new.location_id,
+        "child_item_id": new.child_item_id,
+        "child_lot": new.child_lot,
+        "target": new.target,
+        "unit_milli": new.unit_milli,
+        "units": new.units,
+        "container": new.container,
+        "rule": new.rule,
+        "latest": None if new.latest is None else new.latest.isoformat(),
+    }
+
+
+def _check_free(tx: Tx, item_id: str, number: str) -> None:
+    run, lot = t.repack_run, t.lot
+    for query in (
+        select(run.c.id).where(run.c.child_item_id == item_id, run.c.child_lot == number),
+        select(lot.c.lot).where(lot.c.item_id == item_id, lot.c.lot == number),
+    ):
+        if tx.execute(query).first() is not None:
+            raise ChildLotTaken(f"item {item_id} has a lot {number} already; choose another number")
+
+
+# ---------------------------------------------------------------- steps
+
+
+def repeated(
+    tx: Tx, run_id: int, step: RepackState, request_id: str, content: Content
+) -> RunRow | None:
+    """Return the run as it stands when this step was taken by this request, None when it is new.
+
+    Raises UnknownRun, and RequestReused when the id was used for anything else.
+    """
+    row = get(tx, run_id)
+    known = _repeated(tx, run_id, step, request_id, content)
+    return None if known is None else row
+
+
+def take_step(
+    tx: Tx, run_id: int, step: RepackState, *, request_id: str, content: Content, stamp: Stamp
+) -> RunRow:
+    """Bring a run into its next state; raises UnknownRun or RepackTransition."""
+    row = get(tx, run_id)
+    advance_run(row.state, step)
+    run = t.repack_run
+    tx.execute(update(run).where(run.c.id == run_id).values(state=step.value, updated_at=stamp.at))
+    _step(tx, run_id, step, request_id, content, stamp)
+    return get(tx, run_id)
+
+
+def set_yield(tx: Tx, run_id: int, made: Yield, *, packed_on: date, use_by: date) -> None:
+    """Keep what a run gave; the database refuses numbers that do not add up."""
+    run = t.repack_run
+    tx.execute(
+        update(run)
+        .where(run.c.id == run_id)
+        .values(
+            bulk_milli=made.bulk_milli,
+            units=made.units,
+            waste_milli=made.waste_milli,
+            sample_milli=made.sample_milli,
+            packed_on=packed_on,
+            use_by=use_by,
+        )
+    )
+
+
+def link(tx: Tx, run_id: int, movement_id: int, stamp: Stamp) -> None:
+    """Say that a movement belongs to a run."""
+    values = {"movement_id": movement_id, "run_id": run_id, "recorded_at": stamp.at}
+    tx.execute(insert(t.repack_movement), values)
+
+
+def movement_ids(tx: Tx, run_id: int) -> tuple[int, ...]:
+    """Return the movements of a run, oldest first."""
+    query = select(t.repack_movement.c.movement_id).where(t.repack_movement.c.run_id == run_id)
+    return tuple(tx.scalars(query.order_by(t.repack_movement.c.movement_id)))
+
+
+def steps(tx: Tx, run_id: int) -> tuple[StepRow, ...]:
+    """Return the steps of a run in their order."""
+    query = select(t.repack_step).where(t.repack_step.c.run_id == run_id)
+    return tuple(
+        StepRow(RepackState(row.step), row.actor, row.at, row.reason)
+        for row in tx.execute(query.order_by(t.repack_step.c.id))
+    )
+
+
+def _step(
+    tx: Tx, run_id: int, step: RepackState, request_id: str, content: Content, stamp: Stamp
+) -> None:
+    values = {
+        "run_id": run_id,
+        "step": step.value,
+        "request_id": request_id,
+        "content": _text(content),
+        "actor": stamp.actor,
+        "at": stamp.at,
+        "reason": stamp.reason,
+        "recorded_at": stamp.at,
+    }
+    tx.execute(insert(t.repack_step), values)
+    audit(tx, stamp, f"repack.{step}", f"repack {run_id}", content)
+
+
+def _repeated(
+    tx: Tx, run_id: int | None, step: RepackState, request_id: str, content: Content
+) -> int | None:
+    check_request_id(request_id)
+    query = select(t.repack_step).where(t.repack_step.c.request_id == request_id)
+    row = tx.execute(query).one_or_none()
+    if row is None:
+        return None
+    same_run = run_id is None or row.run_id == run_id
+    if not same_run or row.step != step.value or row.content != _text(content):
+        raise RequestReused(
+            f"request {request_id} was used before for repack run {row.run_id}, step {row.step}"
+        )
+    return int(row.run_id)
+
+
+def _text(content: Content) -> str:
+    return json.dumps(dict(content), sort_keys=True, separators=(",", ":"))
+
+
+# ---------------------------------------------------------------- queries
+
+
+def get(tx: Tx, run_id: int) -> RunRow:
+    """Return one run; raises UnknownRun."""
+    rows = _rows(tx, _runs().where(t.repack_run.c.id == run_id))
+    if not rows:
+        raise UnknownRun(f"there is no repack run {run_id}")
+    return rows[0]
+
+
+def page(
+    tx: Tx, *, state: RepackState | None = None, after: int = 0, limit: int = 100
+) -> tuple[RunRow, ...]:
+    """Return runs by ascending id, after an id, at most `limit`."""
+    query = _runs().where(t.repack_run.c.id > after).limit(limit)
+    if state is not None:
+        query = query.where(t.repack_run.c.state == state.value)
+    return _rows(tx, query)
+
+
+def _runs() -> Select[Any]:
+    run = t.repack_run
+    return (
+        select(run, t.item.c.unit)
+        .join(t.item, t.item.c.item_id == run.c.item_id)
+        .order_by(run.c.id)
+    )
+
+
+def _rows(tx: Tx, query: Select[Any]) -> tuple[RunRow, ...]:
+    return tuple(_run(row) for row in tx.execute(query))
+
+
+def _run(row: Row[Any]) -> RunRow:
+    return RunRow(
+        id=row.id,
+        item_id=row.item_id,
+        lot=row.lot,
+        location_id=row.location_id,
+        child_item_id=row.child_item_id,
+        child_lot=row.child_lot,
+        target=row.target,
+        unit=row.unit,
+        unit_milli=row.unit_milli,
+        planned_units=row.planned_units,
+        container=row.container,
+        rule=row.rule,
+        rule_source=row.rule_source,
+        latest=row.latest,
+        state=RepackState(row.state),
+        packed_on=row.packed_on,
+        use_by=row.use_by,
+        bulk_milli=row.bulk_milli,
+        units=row.units,
+        waste_milli=row.waste_milli,
+        sample_milli=row.sample_milli,
+        updated_at=row.updated_at,
+    )
+
+
+# ---------------------------------------------------------------- labels
+
+
+def claim_labels(tx: Tx, run_id: int, copies: int, *, request_id: str, stamp: Stamp) -> LabelRow:
+    """Record a print job before its first label is sent; raises RequestReused for a known id."""
+    check_request_id(request_id)
+    label = t.repack_label
+    if tx.execute(select(label.c.id).where(label.c.request_id == request_id)).first() is not None:
+        raise RequestReused(f"request {request_id} was used before for a print job")
+    values = {
+        "run_id": run_id,
+        "request_id": request_id,
+        "copies": copies,
+        "printed": 0,
+        "proof": "sent",
+        "actor": stamp.actor,
+        "reason": stamp.reason,
+        "updated_at": stamp.at,
+        "recorded_at": stamp.at,
+    }
+    tx.execute(insert(label), values)
+    audit(tx, stamp, "repack.labels_sent", f"repack {run_id}", {"copies": copies})
+    return labels(tx, run_id)[-1]
+
+
+def note_labels(tx: Tx, run_id: int, label_id: int, *, printed: int, proof: str, at: Stamp) -> None:
+    """Record how many labels of a job are known to have come out, and by what proof."""
+    label = t.repack_label
+    tx.execute(
+        update(label)
+        .where(label.c.id == label_id)
+        .values(printed=printed, proof=proof, updated_at=at.at)
+    )
+    details: Content = {"printed": printed, "proof": proof}
+    audit(tx, at, "repack.labels_printed", f"repack {run_id}", details)
+
+
+def labels(tx: Tx, run_id: int) -> tuple[LabelRow, ...]:
+    """Return the print jobs of a run, oldest first."""
+    query = select(t.repack_label).where(t.repack_label.c.run_id == run_id)
+    return tuple(
+        LabelRow(
+            id=row.id,
+            copies=row.copies,
+            printed=row.printed,
+            proof=row.proof,
+            actor=row.actor,
+            reason=row.reason,
+            recorded_at=row.recorded_at,
+        )
+        for row in tx.execute(query.order_by(t.repack_label.c.id))
+    )

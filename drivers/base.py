@@ -169,6 +169,18 @@ class CountResult:
     complete: bool
 
 
+@dataclass(frozen=True, slots=True)
+class PieceWeight:
+    """Mean weight of one piece and its standard uncertainty, in micrograms.
+
+    `pieces` is how many pieces it was taken from, 0 when it was told (the catalogue).
+    """
+
+    mean_ug: int
+    u_ug: int
+    pieces: int
+
+
 class Counter(Device, Protocol):
     """A tablet counter.
 
@@ -181,6 +193,16 @@ class Counter(Device, Protocol):
         Sends a `start:<job_id>` message (cumulative counts before the job) through the sink before
         the machine is started, and a `count:<job_id>` message with the result. Raises with `moved`
         UNKNOWN or YES when pieces may have fallen.
+        """
+        ...
+
+    async def sample(
+        self, article: str, pieces: int, *, timeout_s: float, lot: str = ""
+    ) -> PieceWeight:
+        """Weigh pieces that a person counted, as the reference of later jobs of the article.
+
+        Of one lot only when it is told. Raises Unsupported where pieces are not counted by weight,
+        DeviceRefused for a sample that is none.
         """
         ...
 

@@ -75,6 +75,30 @@ def open_drawer(
 
 @devices.command()
 @click.argument("name")
+@click.option("--item", required=True, help="The item that lies on the scale.")
+@click.option("--pieces", required=True, type=click.IntRange(1, 1000), help="Counted by hand.")
+@click.option("--lot", default="", help="Only for this lot.")
+@token_option
+@json_option
+@click.pass_context
+@told
+def sample(ctx: click.Context, /, token: str | None, *, as_json: bool, **asked: str | int) -> None:
+    """Tell the counter NAME, which counts by weight, what one piece weighs.
+
+    Tare the scale, put the counted pieces on it, then run this.
+    """
+    body: Json = {"item_id": asked["item"], "pieces": asked["pieces"], "lot": asked["lot"]}
+    with daemon_of(ctx, token) as daemon:
+        answer = daemon.post(f"/devices/{asked['name']}/sample", body)
+    if as_json:
+        write_json(answer)
+        return
+    fields = ("mean_ug", "u_ug", "pieces")
+    write_fields({key: text(answer, key) for key in fields})
+
+
+@devices.command()
+@click.argument("name")
 @json_option
 @click.pass_context
 @told

@@ -37,9 +37,10 @@ class Terminal:
 
 def probe(ctx: click.Context, name: str, *, as_json: bool) -> None:
     """Print what a machine says it is."""
-    device = _device(ctx, name)
+    devices = _devices(ctx, name)
+    device = devices[name]
     with _failing(name):
-        identity = asyncio.run(acceptance.probe(name, device))
+        identity = asyncio.run(acceptance.probe(name, devices))
     fields = dataclasses.asdict(identity)
     if as_json:
         write_json({"name": name, "protocol": device.protocol, **fields})
@@ -49,11 +50,12 @@ def probe(ctx: click.Context, name: str, *, as_json: bool) -> None:
 
 def test(ctx: click.Context, name: str, by: str, report: Path | None, *, as_json: bool) -> None:
     """Run the trial, write the report, print it; status 1 when a step failed."""
-    device = _device(ctx, name)
+    devices = _devices(ctx, name)
+    device = devices[name]
     began = SystemClock().now()
     path = report or Path(f"acceptance-{name}-{began:%Y%m%dT%H%M%SZ}.json")
     with _failing(name):
-        steps = asyncio.run(acceptance.run(name, device, Terminal()))
+        steps = asyncio.run(acceptance.run(name, devices, Terminal()))
     verdict = _verdict(steps)
     document: dict[str, object] = {
         "device": name,
@@ -98,13 +100,13 @@ def _write(path: Path, document: dict[str, object]) -> None:
         raise BadUsage(f"{path} exists", "name another file with --report") from error
 
 
-def _device(ctx: click.Context, name: str) -> DeviceSettings:
+def _devices(ctx: click.Context, name: str) -> dict[str, DeviceSettings]:
+    """Return all devices, of which one has that name."""
     settings = settings_of(ctx, check_device=registry.check)
-    device = settings.devices.get(name)
-    if device is None:
+    if name not in settings.devices:
         names = ", ".join(settings.devices) or "none"
         raise BadUsage(f"no device {name!r} is configured; configured: {names}", "name one of them")
-    return device
+    return settings.devices
 
 
 @contextlib.contextmanager

@@ -6,14 +6,15 @@ The weights, counts and answers of the person at the machine are the expected va
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
+from functools import partial
 from typing import Protocol, TypeVar, assert_never
 
 from dispensed.devices import registry
-from dispensed.devices.registry import Capability, DeviceConfig
+from dispensed.devices.registry import Capability, DeviceConfig, ScaleLookup
 from dispensed.errors import DeviceProblem
 from drivers.base import (
     Cabinet,
@@ -74,22 +75,29 @@ class Person(Protocol):
         ...
 
 
-async def probe(name: str, config: DeviceConfig) -> Identity:
+async def probe(name: str, devices: Mapping[str, DeviceConfig]) -> Identity:
     """Connect, return what the machine says it is, and go. Reads only.
 
     Raises OtherMachine when option `serial` names another serial number, DriverError when the
     machine cannot be reached, ValueError or UnknownProtocol for a bad configuration.
     """
-    device = registry.build(config.protocol, _spec(name, config), _kept_by_nobody)
-    async with _connected(device, config) as identity:
-        return identity
+    config = devices[name]
+    async with _scales_for(config, devices) as scales:
+        if scales is not None:
+            spec = _spec(name, config)
+            device: Device = registry.build_counter(config.protocol, spec, _kept_by_nobody, scales)
+        else:
+            device = registry.build(config.protocol, _spec(name, config), _kept_by_nobody)
+        async with _connected(device, config) as identity:
+            return identity
 
 
-async def run(name: str, config: DeviceConfig, person: Person) -> tuple[Step, ...]:
+async def run(name: str, devices: Mapping[str, DeviceConfig], person: Person) -> tuple[Step, ...]:
     """Lead a technician through every ability of one machine; returns the steps in their order.
 
     A step that fails does not end the run; a machine that is gone does.
     """
+    config = devices[name]
     protocol, capability = config.protocol, registry.capability_of(config.protocol)
     spec, sink = _spec(name, config), _kept_by_nobody
     match capability:
@@ -97,8 +105,15 @@ async def run(name: str, config: DeviceConfig, person: Person) -> tuple[Step, ..
             scale = registry.build_scale(protocol, spec, sink)
             return await _lead(scale, config, person, lambda: _try_scale(scale, person))
         case Capability.COUNTER:
-            counter = registry.build_counter(protocol, spec, sink)
-            return await _lead(counter, config, person, lambda: _try_counter(counter, person))
+            async with _scales_for(config, devices) as scales:
+                if scales is None:
+                    counter = registry.build_counter(protocol, spec, sink)
+                    trial = partial(_try_counter, counter, person)
+                else:
+                    call = partial(_call_to_pour, person)
+                    counter = registry.build_counter(protocol, spec, call, scales)
+                    trial = partial(_try_weigh_counter, counter, person)
+                return await _lead(counter, config, person, trial)
         case Capability.CABINET:
             cabinet = registry.build_cabinet(protocol, spec, sink)
             return await _lead(cabinet, config, person, lambda: _try_cabinet(cabinet, person))
@@ -125,14 +140,36 @@ async def _lead(
     async with _connected(device, config) as identity:
         seen = ", ".join(part for part in _words(identity) if part) or "says nothing of itself"
         person.told(seen)
-        watching = asyncio.ensure_future(device.watch())
-        try:
+        async with _watched(device):
             steps = await trial()
-        finally:
-            watching.cancel()
-            with contextlib.suppress(asyncio.CancelledError, DriverError):
-                await watching
     return (Step("identity", Verdict.PASSED, "an answer", seen), *steps)
+
+
+@contextlib.asynccontextmanager
+async def _watched(device: Device) -> AsyncIterator[None]:
+    """Let the background reading of a device run."""
+    watching = asyncio.ensure_future(device.watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
+        with contextlib.suppress(asyncio.CancelledError, DriverError):
+            await watching
+
+
+@contextlib.asynccontextmanager
+async def _scales_for(
+    config: DeviceConfig, devices: Mapping[str, DeviceConfig]
+) -> AsyncIterator[ScaleLookup | None]:
+    """Connect the scale that a counter is made of; None for a device that is not made of one."""
+    part = registry.part_of(config)
+    if part is None:
+        yield None
+        return
+    made_of = devices[part]
+    scale = registry.build_scale(made_of.protocol, _spec(part, made_of), _kept_by_nobody)
+    async with _connected(scale, made_of), _watched(scale):
+        yield lambda _name: scale
 
 
 def _spec(name: str, config: DeviceConfig) -> DeviceSpec:
@@ -242,8 +279,12 @@ async def _try_scale(scale: Scale, person: Person) -> list[Step]:
     return [*steps, weighed]
 
 
-async def _try_counter(counter: Counter, person: Person) -> list[Step]:
-    pieces = await _number(person, "Fill the counter. How many pieces shall it count")
+async def _try_counter(
+    counter: Counter,
+    person: Person,
+    question: str = "Fill the counter. How many pieces shall it count",
+) -> list[Step]:
+    pieces = await _number(person, question)
     if pieces is None or pieces != int(pieces) or pieces < 1:
         return [_skipped("count")]
     job = CountJob("acceptance-1", "acceptance", "acceptance", "acceptance", int(pieces))
@@ -258,6 +299,29 @@ async def _try_counter(counter: Counter, person: Person) -> list[Step]:
         return [step, _skipped("counted by hand")]
     verdict = Verdict.PASSED if by_hand == job.pieces else Verdict.FAILED
     return [step, Step("counted by hand", verdict, str(job.pieces), str(by_hand))]
+
+
+async def _call_to_pour(person: Person, message: RawMessage) -> None:
+    """Say when the counter waits for pieces; its `start` message means that it does."""
+    if message.kind == "start":
+        person.told("Pour now")
+
+
+async def _try_weigh_counter(counter: Counter, person: Person) -> list[Step]:
+    """Sample the piece weight first, then count with it."""
+    question = "Put the empty tray on the scale, tare, and put counted pieces on it. How many"
+    pieces = await _number(person, question)
+    if pieces is None or pieces != int(pieces):
+        return [_skipped("sample"), _skipped("count")]
+    sampled = await _tried(
+        "sample",
+        "the weight of one piece",
+        lambda: counter.sample("acceptance", int(pieces), timeout_s=STEP_S),
+        lambda piece: piece.mean_ug > 0,
+    )
+    await person.answer("Empty the tray, put it back, tare, and press Enter")
+    question = "Pour when you are told. How many pieces shall it count"
+    return [sampled, *await _try_counter(counter, person, question)]
 
 
 async def _try_cabinet(cabinet: Cabinet, person: Person) -> list[Step]:

@@ -203,7 +203,7 @@ def _packml(spec: DeviceSpec, sink: Sink) -> Counter:
 def _weighcount(spec: DeviceSpec, sink: Sink, scales: ScaleLookup) -> Counter:
     from drivers.weighcount.driver import WeighCountDriver  # noqa: PLC0415 - when first needed
 
-    return WeighCountDriver(spec, sink, lambda: scales(_part(spec.address)))
+    return WeighCountDriver(spec, sink, lambda: scales(_made_of(spec.address)))
 
 
 def _weighcount_interpreter() -> Interpreter:
@@ -363,9 +363,13 @@ def _no_scale(name: str) -> Scale:
     raise DeviceUnavailable(f"no scale {name!r} is here")
 
 
-def _part(address: str) -> str:
-    """Return the name of the device that a counter made of it has as its address."""
+def _made_of(address: str) -> str:
     return address.removeprefix("device:")
+
+
+def part_of(config: "DeviceConfig") -> str | None:
+    """Return the name of the scale that a counter is made of, None for any other device."""
+    return _made_of(config.address) if config.protocol in COMPOSED else None
 
 
 def build_counter(
@@ -454,10 +458,11 @@ def check(
         build(config.protocol, spec, _nowhere)
     except (UnknownProtocol, ValueError) as error:
         return [str(error)]
-    if config.protocol not in COMPOSED or devices is None:
+    part = part_of(config)
+    if part is None or devices is None:
         return []
     scales = sorted(each for each, other in devices.items() if other.enabled and _is_scale(other))
-    if _part(config.address) in scales:
+    if part in scales:
         return []
     known = ", ".join(scales) or "none"
     return [f"address {config.address!r} names no scale that is configured and enabled: {known}"]

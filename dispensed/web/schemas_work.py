@@ -24,7 +24,7 @@ from dispensed.web.schemas import (
     QuantityOut,
     RequestId,
 )
-from drivers.base import DrawerState
+from drivers.base import DrawerState, PieceWeight
 
 Reason = Annotated[str, Field(min_length=1, max_length=256)]
 
@@ -201,6 +201,27 @@ class DrawerOut(Out):
     def of(cls, state: DrawerState) -> Self:
         """Shape one drawer."""
         return cls(drawer=state.drawer, is_open=state.is_open, locked=state.locked)
+
+
+class SampleIn(In):
+    """Pieces that a person counted onto the scale of a counter."""
+
+    item_id: Annotated[str, Field(min_length=1, max_length=64)]
+    pieces: Annotated[int, Field(ge=1, le=1000)]
+    lot: Annotated[str, Field(max_length=64)] = ""
+
+
+class PieceWeightOut(Out):
+    """Weight of one piece with its standard uncertainty, in micrograms."""
+
+    mean_ug: int
+    u_ug: int
+    pieces: int
+
+    @classmethod
+    def of(cls, piece: PieceWeight) -> Self:
+        """Shape one piece weight."""
+        return cls(mean_ug=piece.mean_ug, u_ug=piece.u_ug, pieces=piece.pieces)
 
 
 class ReconcileOut(Out):

@@ -19,6 +19,7 @@ from drivers.base import (
     CountResult,
     DeviceSpec,
     Identity,
+    PieceWeight,
     Sink,
 )
 from drivers.errors import (
@@ -120,6 +121,13 @@ class PackmlDriver:
         return self._session
 
     # ------------------------------------------------------------ counting
+
+    async def sample(
+        self, article: str, pieces: int, *, timeout_s: float, lot: str = ""
+    ) -> PieceWeight:
+        """Raise Unsupported: pieces are counted one by one."""
+        del article, pieces, timeout_s, lot
+        raise Unsupported(f"{self._name}: it counts pieces, it does not weigh them")
 
     async def count(self, job: CountJob, *, timeout_s: float) -> CountResult:
         """Count `job.pieces` pieces.

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from math import isqrt
 
-from drivers.base import CountJob, CountResult, RawMessage
+from drivers.base import CountJob, CountResult, PieceWeight, RawMessage
 from drivers.counting import INTEGER_MAX, Fields, dump, load, reported
 from drivers.errors import ProtocolError
 from drivers.facts import Fact
@@ -85,18 +85,6 @@ def _root_up(numerator: int, denominator: int) -> int:
 
 
 # ---------------------------------------------------------------- the weight of a piece
-
-
-@dataclass(frozen=True, slots=True)
-class PieceWeight:
-    """Mean weight of one piece and its standard uncertainty, in micrograms.
-
-    `pieces` is how many pieces it was taken from, 0 when it was told (the catalogue).
-    """
-
-    mean_ug: int
-    u_ug: int
-    pieces: int
 
 
 @dataclass(frozen=True, slots=True)

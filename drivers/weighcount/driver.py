@@ -19,6 +19,7 @@ from drivers.base import (
     CountResult,
     DeviceSpec,
     Identity,
+    PieceWeight,
     Scale,
     Sink,
     WeightReading,
@@ -43,7 +44,6 @@ from drivers.weighcount.codec import (
     Balance,
     Basis,
     CountRecord,
-    PieceWeight,
     StartRecord,
     allowed_residue_milli,
     contradict,
@@ -154,7 +154,7 @@ class WeighCountDriver:
     # ------------------------------------------------------------ references
 
     async def sample(
-        self, article: str, pieces: int, timeout_s: float, *, lot: str = ""
+        self, article: str, pieces: int, *, timeout_s: float, lot: str = ""
     ) -> PieceWeight:
         """Take what lies on the scale, tared before and counted by hand, as a reference.
 

@@ -10,6 +10,7 @@ from drivers.errors import (
     DeviceRefused,
     Disagreement,
     Moved,
+    Unsupported,
 )
 from drivers.facts import CountReported
 from drivers.packml.codec import interpret
@@ -53,6 +54,12 @@ async def test_a_machine_says_what_it_is(stand: Stand, inbox: Inbox) -> None:
         "1.0",
         link="None (unprotected), anonymous",
     )
+
+
+async def test_a_machine_that_counts_pieces_weighs_none(stand: Stand, inbox: Inbox) -> None:
+    async with connected(stand, inbox) as counter:
+        with pytest.raises(Unsupported, match="it does not weigh them"):
+            await counter.sample("a", 10, timeout_s=1.0)
 
 
 async def test_a_job_is_announced_before_it_is_started_and_reported_after(

@@ -447,7 +447,7 @@ async def test_a_sample_gives_the_piece_weight_and_counts_refine_it_at_most_doub
         await made.counter.connect()
         made.model.set("pour", "10")
         await made.rest(10)
-        piece = await made.counter.sample(JOB.article, 10, 2.0)
+        piece = await made.counter.sample(JOB.article, 10, timeout_s=2.0)
         weight_mg = float(str(made.model.state()["load_g"])) * 1000 / 10
         assert abs(piece.mean_ug / 1000 - weight_mg) <= 0.1
         assert piece.pieces == 10
@@ -468,7 +468,7 @@ async def test_a_sample_that_contradicts_the_catalogue_is_refused_at_the_next_jo
     async with bench() as made:
         made.model.set("pour", "9")
         await made.rest(9)
-        await made.counter.sample(JOB.article, 10, 2.0, lot=JOB.lot)  # one too few lies there
+        await made.counter.sample(JOB.article, 10, timeout_s=2.0, lot=JOB.lot)  # one too few
         made.clear()
         with pytest.raises(DeviceRefused, match="in the catalogue and") as caught:
             await made.counter.count(JOB, timeout_s=SHORT_S)
@@ -481,5 +481,5 @@ async def test_a_sample_that_is_none_is_refused(load_g: str, pieces: int) -> Non
         made.model.set("load_g", load_g)
         await made.until(lambda: made.model.state()["stable"])
         with pytest.raises(DeviceRefused) as caught:
-            await made.counter.sample(JOB.article, pieces, 2.0)
+            await made.counter.sample(JOB.article, pieces, timeout_s=2.0)
         assert caught.value.reason == "bad_sample"

@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from drivers import drawers
-from drivers.base import CountJob, CountResult
+from drivers.base import CountJob, CountResult, PieceWeight
 from drivers.dialect import Shown
 from drivers.framing import LineSplitter
 from drivers.ipp import codec as ipp_codec
@@ -160,7 +160,7 @@ def weighcount() -> Row:
     def make(rng: random.Random) -> tuple[bytes, object]:
         pieces = rng.randrange(1, 500)
         job = CountJob(f"{rng.randrange(10**6)}-1", "00071015523", "L1", "shelf", pieces)
-        basis = by_weight.Basis(by_weight.PieceWeight(rng.randrange(10**6) + 1, 9, 20), 1000)
+        basis = by_weight.Basis(PieceWeight(rng.randrange(10**6) + 1, 9, 20), 1000)
         record = by_weight.CountRecord(
             job,
             CountResult(job.job_id, pieces, 0, complete=True),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.base import CountJob, CountResult
+from drivers.base import CountJob, CountResult, PieceWeight
 from drivers.counting import INTEGER_MAX
 from drivers.errors import ProtocolError
 from drivers.facts import CountReported
@@ -16,7 +16,6 @@ from drivers.weighcount.codec import (
     Basis,
     CountRecord,
     Estimate,
-    PieceWeight,
     StartRecord,
     count_message,
     estimate,

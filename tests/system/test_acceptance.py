@@ -11,10 +11,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from dispensed.cli.main import cli
+from dispensed.devices import acceptance
+from dispensed.devices.registry import DeviceConfig
 from simulators import lockboard, mtsics, nci, wwks2, zpl
 from simulators.base import StreamModel
 from simulators.serve import serve_tcp
+from simulators.weighcount import PouringModel
 from simulators.wire import Wire
+from tests.system.shop import Config
 
 SPEED = 50.0
 STEPS_OF_A_SCALE = ["identity", "zero", "empty", "check weight"]
@@ -111,6 +115,58 @@ def test_a_scale_is_led_through_zero_and_a_check_weight(tmp_path: Path) -> None:
     assert document["by"] == "tess"
     assert list(verdicts(document)) == STEPS_OF_A_SCALE
     assert set(verdicts(document).values()) == {"passed"}
+
+
+class Pourer:
+    """A technician at a scale who pours, empties and counts as he is told."""
+
+    def __init__(self, model: PouringModel) -> None:
+        self._model = model
+
+    def told(self, text: str) -> None:
+        if text == "Pour now":
+            self._model.set("pour", "20")
+
+    async def answer(self, question: str) -> str:
+        if question.startswith("Put the empty tray"):
+            self._model.set("pour", "10")
+            await self._rest(10)
+            return "10"
+        if question.startswith("Empty the tray"):
+            self._model.set("clear", "1")
+            await self._rest(0)
+            return ""
+        return "20"
+
+    async def _rest(self, pieces: int) -> None:
+        async with asyncio.timeout(20):
+            while not self._rests(pieces):  # noqa: ASYNC110 - the simulator has no events
+                await asyncio.sleep(0.01)
+
+    def _rests(self, pieces: int) -> bool:
+        return self._model.pieces == pieces and bool(self._model.state()["stable"])
+
+
+async def test_a_counter_made_of_a_scale_is_probed_sampled_and_counts_what_is_poured() -> None:
+    model = PouringModel(3, mean_mg=420, sd_mg=4.62)
+    async with serve_tcp(model, wire=Wire(seed=4, speed=SPEED)) as here:
+        quick: dict[str, str | int | float | bool] = {
+            "poll_s": 0.01,
+            "settle_s": 0.05,
+            "weigh_timeout_s": 1.0,
+        }
+        devices: dict[str, DeviceConfig] = {
+            "machine": Config("weighcount", "device:scale", quick),
+            "scale": Config("mtsics", here.address, {}),
+        }
+        assert (await acceptance.probe("machine", devices)).link == "device scale"
+        steps = await acceptance.run("machine", devices, Pourer(model))
+    assert {step.name: str(step.verdict) for step in steps} == {
+        "identity": "passed",
+        "sample": "passed",
+        "count": "passed",
+        "counted by hand": "passed",
+    }
 
 
 def test_a_scale_that_weighs_wrongly_fails_and_the_report_says_so(tmp_path: Path) -> None:

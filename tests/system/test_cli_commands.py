@@ -277,6 +277,11 @@ def test_a_wrong_token_says_how_to_get_one(run: Run) -> None:
     assert "dispensed token create NAME --for-cli" in text
 
 
+def test_a_sample_needs_a_counter_that_is_up(run: Run) -> None:
+    sampled = ("devices", "sample", "counter1", "--item", "68180051301", "--pieces", "10")
+    assert "counter1 is down" in failed(run(*sampled), 1)
+
+
 def test_a_drawer_is_opened_once_for_a_reason(run: Run) -> None:
     assert "0.1" in done(run("devices", "drawers", "drawers1"))
     ordered = ("devices", "open", "drawers1", "0.1", "--reason", "restock", "--request-id", "d1")

@@ -241,6 +241,9 @@ def test_a_formulary_is_taken_whole_or_not_at_all(api: httpx.Client) -> None:
 
 
 def test_a_machine_that_is_down_is_a_problem_of_the_machine(api: httpx.Client) -> None:
+    sample = {"item_id": LISINOPRIL, "pieces": 10}
+    text = refused(api.post("/api/v1/devices/counter1/sample", json=sample), 502, "device_problem")
+    assert "counter1 is down" in text
     text = refused(api.post("/api/v1/devices/robot1/reconcile"), 502, "device_problem")
     assert "robot1" in text
 

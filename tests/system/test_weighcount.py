@@ -6,14 +6,27 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import date
 
+import pytest
+from sqlalchemy import select
+
 from dispensed.devices.fleet import Fleet
 from dispensed.devices.registry import DeviceConfig
 from dispensed.devices.supervisor import LinkState, Pace
+from dispensed.errors import Conflict, Invalid, NotFound
 from dispensed.ledger import audit, picking
+from dispensed.ledger import tables as t
 from dispensed.ledger.dispenses import DispenseRow
 from dispensed.ledger.engine import Store
 from dispensed.model.dispensing import DispenseState
-from dispensed.services import catalog, dispensing, inbox, places, receiving, releasing
+from dispensed.services import (
+    catalog,
+    dispensing,
+    inbox,
+    places,
+    receiving,
+    releasing,
+    sampling,
+)
 from dispensed.services.changes import Changes
 from dispensed.services.runner import DispenseRunner
 from dispensed.services.site import DispenseOptions, Site
@@ -164,3 +177,32 @@ async def test_a_scale_that_is_lost_while_somebody_pours_is_asked_when_it_is_bac
         row = await shop.until_state(dispense_id, DispenseState.COUNTED)
         assert (row.counted_milli, row.note) == (12_000, "12 of 30")
         assert await shop.picked(dispense_id) == [(LOT, "shelf", 12_000)]
+
+
+async def test_a_sample_is_taken_through_the_service_and_kept_in_the_audit_trail(
+    sqlite_url: str,
+) -> None:
+    async with counting(sqlite_url) as shop:
+
+        async def resting() -> bool:
+            return shop.fleet.is_up("counter1") and bool(shop.model.state()["stable"])
+
+        shop.model.set("pour", "10")
+        await shop.until(resting)
+        piece = await sampling.sample(shop.site, "counter1", ITEM, 10, lot=LOT, actor="tess")
+        assert piece.pieces == 10
+        assert 410_000 < piece.mean_ug < 430_000
+        with pytest.raises(Invalid, match="a sample of 0 pieces"):
+            await sampling.sample(shop.site, "counter1", ITEM, 0, actor="tess")
+        with pytest.raises(NotFound, match="no lot ZZ"):
+            await sampling.sample(shop.site, "counter1", ITEM, 10, lot="ZZ", actor="tess")
+        with pytest.raises(Conflict, match="counter1: "):
+            await sampling.sample(shop.site, "counter1", ITEM, 1, actor="tess")
+        events = await shop.site.store.read(
+            lambda tx: tx.execute(
+                select(t.audit_event.c.actor, t.audit_event.c.subject).where(
+                    t.audit_event.c.verb == "piece.sampled"
+                )
+            ).all()
+        )
+        assert [tuple(event) for event in events] == [("tess", f"item {ITEM}")]

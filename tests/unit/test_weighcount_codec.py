@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from drivers.base import CountJob, CountResult
+from drivers.base import CountJob, CountResult, PieceWeight
 from drivers.counting import RECORD_MAX
 from drivers.errors import ProtocolError
 from drivers.facts import CountReported
@@ -14,7 +14,6 @@ from drivers.weighcount.codec import (
     Basis,
     CountRecord,
     Estimate,
-    PieceWeight,
     StartRecord,
     allowed_residue_milli,
     contradict,

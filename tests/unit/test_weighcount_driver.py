@@ -187,7 +187,7 @@ async def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) ->
         with pytest.raises(DeviceUnavailable):
             await counter.count(CountJob(f"{number}-2", "a", "l", "s", 30, 500_000), timeout_s=5)
         scale.weighs = deque(["5.000"])
-        await counter.sample(f"article {number}", 10, 1.0)
+        await counter.sample(f"article {number}", 10, timeout_s=1.0)
     assert counter.reference("article 0") is None
     assert counter.reference("article 2") is not None
     scale.weighs = deque(["0.000", "15.000"])

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from dispensed.services import drawers, reconciling
+from dispensed.services import drawers, reconciling, sampling
 from dispensed.services.drawers import Asked
 from dispensed.web.auth import Caller
 from dispensed.web.context import WebContext
@@ -14,7 +14,9 @@ from dispensed.web.schemas_work import (
     JobOut,
     JobRunOut,
     OpenDrawerIn,
+    PieceWeightOut,
     ReconcileOut,
+    SampleIn,
 )
 
 router = APIRouter()
@@ -53,6 +55,15 @@ async def open_drawer(
     request_id = one_request_id(body.request_id, idempotency_key)
     asked = Asked(name, drawer, request_id, caller.name, body.reason)
     return DrawerOut.of(await drawers.open_drawer(web.site, asked))
+
+
+@router.post("/devices/{name}/sample", tags=["devices"])
+async def sample(web: WebContext, caller: Caller, name: str, body: SampleIn) -> PieceWeightOut:
+    """Take what lies on a counter's scale, counted by hand, as the weight of one piece."""
+    piece = await sampling.sample(
+        web.site, name, body.item_id, body.pieces, lot=body.lot, actor=caller.name
+    )
+    return PieceWeightOut.of(piece)
 
 
 @router.get("/jobs", tags=["jobs"])

@@ -9,6 +9,7 @@ was told, so it must be kept as safely as the device's data: only its owner can 
 import asyncio
 import io
 import json
+import logging
 import os
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,6 +17,8 @@ from pathlib import Path
 
 from drivers.errors import DeviceUnavailable, Moved
 from drivers.stream import LinkLost, Transport
+
+log = logging.getLogger(__name__)
 
 RECORD_MAX = 8 << 20
 """Bytes of one recording; a longer one becomes NAME.1, in place of the one before."""
@@ -37,7 +40,7 @@ class Event(StrEnum):
 class Recorder:
     """Writes events to a file, of which at most two times RECORD_MAX bytes are kept.
 
-    A disk that takes no more ends the recording and nothing else: `failure` says why.
+    A disk that takes no more ends the recording and nothing else: `failure` and the log say why.
     """
 
     def __init__(self, path: Path) -> None:
@@ -75,6 +78,7 @@ class Recorder:
         except OSError as error:
             self.failure = str(error)
             self.stop()
+            log.warning("recording %s ended: %s", self._path, self.failure)
 
     def stop(self) -> None:
         """Close the file; safe to call twice."""

@@ -113,7 +113,8 @@ ENDPOINTS: dict[str, Callable[[Options], tuple[Model, _Serve]]] = {
 def _stream(options: Options) -> tuple[Model, _Serve]:
     model = STREAMS[options.protocol](options.seed)
     if options.pty is not None:
-        return model, lambda wire: serve_pty(model, link=options.pty, wire=wire)
+        link = options.pty.absolute()
+        return model, lambda wire: serve_pty(model, link=link, wire=wire)
     host, port = options.tcp or ("127.0.0.1", 0)
     return model, lambda wire: serve_tcp(model, host=host, port=port, wire=wire)
 

@@ -140,12 +140,15 @@ async def test_a_file_that_cannot_be_opened_is_unavailable_and_named(tmp_path: P
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-async def test_a_full_disk_ends_the_recording_and_not_the_device() -> None:
+async def test_a_full_disk_ends_the_recording_and_not_the_device(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     line = RecordingTransport(Dummy(), Path("/dev/full"))
     await line.open()
     await line.write(b"S\r\n")
     assert await line.read() == b"S\r\n"
     assert "No space" in line._recorder.failure
+    assert "ended: [Errno 28] No space" in caplog.text
     await line.close()
 
 

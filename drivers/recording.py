@@ -9,16 +9,17 @@ was told, so it must be kept as safely as the device's data: only its owner can 
 import asyncio
 import io
 import json
-import logging
 import os
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+import structlog
+
 from drivers.errors import DeviceUnavailable, Moved
 from drivers.stream import LinkLost, Transport
 
-log = logging.getLogger(__name__)
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 RECORD_MAX = 8 << 20
 """Bytes of one recording; a longer one becomes NAME.1, in place of the one before."""
@@ -78,7 +79,7 @@ class Recorder:
         except OSError as error:
             self.failure = str(error)
             self.stop()
-            log.warning("recording %s ended: %s", self._path, self.failure)
+            log.warning("recording.ended", path=str(self._path), reason=self.failure)
 
     def stop(self) -> None:
         """Close the file; safe to call twice."""

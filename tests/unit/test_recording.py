@@ -7,6 +7,8 @@ import stat
 from pathlib import Path
 
 import pytest
+import structlog
+import structlog.testing
 
 from drivers import recording as recording_module
 from drivers.base import DeviceSpec
@@ -140,15 +142,14 @@ async def test_a_file_that_cannot_be_opened_is_unavailable_and_named(tmp_path: P
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-async def test_a_full_disk_ends_the_recording_and_not_the_device(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+async def test_a_full_disk_ends_the_recording_and_not_the_device() -> None:
     line = RecordingTransport(Dummy(), Path("/dev/full"))
     await line.open()
-    await line.write(b"S\r\n")
+    with structlog.testing.capture_logs() as told:
+        await line.write(b"S\r\n")
     assert await line.read() == b"S\r\n"
     assert "No space" in line._recorder.failure
-    assert "ended: [Errno 28] No space" in caplog.text
+    assert [(each["event"], each["path"]) for each in told] == [("recording.ended", "/dev/full")]
     await line.close()
 
 

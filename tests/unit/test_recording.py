@@ -144,9 +144,9 @@ async def test_a_file_that_cannot_be_opened_is_unavailable_and_named(tmp_path: P
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 async def test_a_full_disk_ends_the_recording_and_not_the_device() -> None:
     line = RecordingTransport(Dummy(), Path("/dev/full"))
-    await line.open()
     with structlog.testing.capture_logs() as told:
-        await line.write(b"S\r\n")
+        await line.open()
+    await line.write(b"S\r\n")
     assert await line.read() == b"S\r\n"
     assert "No space" in line._recorder.failure
     assert [(each["event"], each["path"]) for each in told] == [("recording.ended", "/dev/full")]

@@ -32,7 +32,7 @@ from dispensed.services.changes import Changes
 from dispensed.services.inputs import input_handler
 from dispensed.services.reconciling import reconcile
 from dispensed.services.runner import DispenseRunner
-from dispensed.services.site import DispenseOptions, Site
+from dispensed.services.site import DispenseOptions, ExpiryOptions, Site
 from dispensed.settings import Settings
 from dispensed.web.app import create_app
 from dispensed.web.context import WebOptions
@@ -110,6 +110,7 @@ class _Daemon:
             machines=self._fleet,
             changes=Changes(),
             options=_dispense_options(settings),
+            expiry=ExpiryOptions(**settings.expiry.model_dump()),
         )
         self._fleet.on_input(lambda name: input_handler(self._site, name))
         self._arrivals = _Arrivals(self._site)

@@ -82,7 +82,10 @@ async def _reorder(context: JobContext) -> str:
 
 async def _expiry(context: JobContext) -> str:
     report = await expiring.expiry_scan(context.site)
-    return f"{len(report.flagged)} lots flagged, {len(report.expired)} expired lots in stock"
+    return (
+        f"{len(report.flagged)} lots flagged, {len(report.expired)} expired lots in stock,"
+        f" {len(report.tasks)} new pull tasks"
+    )
 
 
 async def _reconcile(context: JobContext) -> str:

@@ -24,6 +24,7 @@ from dispensed.errors import DispensedError
 from dispensed.settings_sections import (
     DatabaseSettings,
     DispensingSettings,
+    ExpirySettings,
     HttpSettings,
     LogSettings,
     RecallSettings,
@@ -106,6 +107,8 @@ class Settings(Section):
     """How orders are carried out."""
     recalls: RecallSettings = RecallSettings()
     """Recalls: where notices come from, and what closing a case takes."""
+    expiry: ExpirySettings = ExpirySettings()
+    """Flags before stock expires, and when it is pulled."""
     jobs: dict[str, str] = Field(default_factory=lambda: dict(DEFAULT_CRONS))
     """When each job runs: five cron fields in the site's time zone; an empty text is never."""
     devices: dict[str, DeviceSettings] = Field(default_factory=dict)

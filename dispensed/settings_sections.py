@@ -1,6 +1,6 @@
 """The sections of `dispensed.toml`: every key with its unit, its default and what it is for."""
 
-from typing import Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -104,6 +104,33 @@ class DispensingSettings(Section):
     """How long one machine may take over one command, in seconds."""
 
 
+class CountSettings(Section):
+    """How often stock is counted, and when another person counts again."""
+
+    days_a: int = Field(default=30, ge=1, le=3660)
+    """Days between two counts of an item of class A: those with most of the usage value."""
+    days_b: int = Field(default=90, ge=1, le=3660)
+    """Days between two counts of an item of class B."""
+    days_c: int = Field(default=180, ge=1, le=3660)
+    """Days between two counts of an item of class C."""
+    days_controlled: int = Field(default=30, ge=1, le=3660)
+    """Days between two counts of a controlled substance; never more than for class A."""
+    usage_days: int = Field(default=90, ge=1, le=3660)
+    """Days of use from which the classes are made."""
+    share_a_per_mille: int = Field(default=800, ge=0, le=1000)
+    """Part of the usage value, in thousandths, that class A makes up."""
+    share_b_per_mille: int = Field(default=950, ge=0, le=1000)
+    """Part of the usage value, in thousandths, that classes A and B make up."""
+    tasks_max: int = Field(default=50, ge=1, le=10_000)
+    """Most tasks that one run of the job opens."""
+    hours_due: int = Field(default=24, ge=1, le=8760)
+    """Hours within which a task is to be counted."""
+    recount_units: int = Field(default=5, ge=0, le=1_000_000)
+    """A variance of more units than this is counted again by another person."""
+    recount_per_mille: int = Field(default=50, ge=0, le=1000)
+    """A variance of more than this part of the book, in thousandths, is counted again too."""
+
+
 class RecallSettings(Section):
     """Recalls: where notices come from, and what closing a case takes."""
 
@@ -127,3 +154,23 @@ class RecallSettings(Section):
     """Hours to answer a class III recall; a rule of the site, as for class I."""
     signatures: int = Field(default=2, ge=1, le=5)
     """Different persons who must sign before a case closes; a rule of the site."""
+
+
+class ExpirySettings(Section):
+    """Flags before stock expires, and when it is pulled."""
+
+    tiers_days: tuple[Annotated[int, Field(ge=0, le=3650)], ...] = Field(
+        default=(180, 90, 60, 30, 0), strict=False
+    )
+    """Days left at which a lot is flagged, once at each place; 0 is its last day of use."""
+    pull_days: int = Field(default=0, ge=0, le=3650)
+    """Stock with fewer days left than this is put on the pull list; 0 pulls what has expired."""
+    demand_days: int = Field(default=90, ge=1, le=3650)
+    """How many past days of dispensing say what will be used of an item."""
+
+    @field_validator("tiers_days")
+    @classmethod
+    def _useful_tiers(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if not value or len(set(value)) < len(value):
+            raise ValueError("give at least one number of days, each once")
+        return value

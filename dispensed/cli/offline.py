@@ -10,7 +10,7 @@ from dispensed.devices.supervisor import LinkState
 from dispensed.errors import InvariantBroken
 from dispensed.ledger.engine import Store
 from dispensed.services.changes import Changes
-from dispensed.services.site import Site
+from dispensed.services.site import ExpiryOptions, Site
 from dispensed.settings import Settings
 from drivers.base import RawMessage, Sink
 
@@ -24,7 +24,8 @@ def opened_site(settings: Settings) -> Iterator[Site]:
     clock = SystemClock()
     with Store.open(settings.database.url, readers=1) as store:
         fleet = Fleet({}, clock=clock, sink_for=_no_sink, on_link=_no_link)
-        yield Site(store, clock, settings.zone, fleet, Changes())
+        expiry = ExpiryOptions(**settings.expiry.model_dump())
+        yield Site(store, clock, settings.zone, fleet, Changes(), expiry=expiry)
 
 
 def database_folder(settings: Settings) -> Path | None:

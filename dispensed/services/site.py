@@ -77,6 +77,15 @@ class DispenseOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpiryOptions:
+    """When lots are flagged and pulled before they expire, and what tells their demand."""
+
+    tiers_days: tuple[int, ...] = (180, 90, 60, 30, 0)
+    pull_days: int = 0
+    demand_days: int = 90
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """One pharmacy, wired by the composition root."""
 
@@ -86,6 +95,7 @@ class Site:
     machines: Machines
     changes: Changes
     options: DispenseOptions = field(default_factory=DispenseOptions)
+    expiry: ExpiryOptions = field(default_factory=ExpiryOptions)
 
     def now(self) -> datetime:
         """Return the present instant in UTC."""

@@ -115,6 +115,12 @@ STATUS: Mapping[str, tuple[int, str]] = {
     "illegal_transition": (409, _LOOK),
     "count_differs": (409, "count again; a count that differs from the order is never verified"),
     "weight_missing": (409, "weigh the fill, then verify it"),
+    "task_done": (409, "see /api/v1/outdates for the pull list"),
+    "illegal_batch_step": (409, "see /api/v1/batches/... for its state"),
+    "batch_differs": (409, "unpack the named lines and pack them again"),
+    "batch_not_open": (409, "open the batch again, with a reason"),
+    "dea_form_missing": (409, "fill in the DEA form and give its number"),
+    "second_person_needed": (409, "let another person sign in and say it too"),
     "label_in_doubt": (409, "look at the printer; print again with a reason, if none came out"),
     # who asks
     "unauthenticated": (

@@ -252,7 +252,7 @@ async def test_the_jobs_of_an_empty_pharmacy_find_nothing_to_do(store: Store) ->
     runner = JobRunner(site, {}, program=SILENT)
     assert {name: (await runner.run_now(name)).result for name in jobs.JOBS} == {
         "reorder": "0 proposals open",
-        "expiry": "0 lots flagged, 0 expired lots in stock",
+        "expiry": "0 lots flagged, 0 expired lots in stock, 0 new pull tasks",
         "reconcile": "0 devices, 0 lots compared, 0 differ",
         "verify": "{}",
     }

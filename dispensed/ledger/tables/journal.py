@@ -194,9 +194,18 @@ movement = Table(
     lot_key(),
     CheckConstraint("milli > 0", name="milli_positive"),
     CheckConstraint("source <> target", name="two_ends"),
-    Index(None, "item_id", "lot", "id"),
     Index(None, "source", "id"),
     Index(None, "target", "id"),
+    Index(
+        "ix_movement_as_of",
+        "item_id",
+        "lot",
+        "source",
+        "target",
+        "occurred_at",
+        "recorded_at",
+        "milli",
+    ),
 )
 
 balance = Table(

@@ -26,6 +26,8 @@ from dispensed.devices.supervisor import Link, LinkState, Pace
 from dispensed.errors import DispensedError
 from dispensed.jobs import JOBS, JobRunner
 from dispensed.ledger.engine import Store, StoreClosed, StoreProblem
+from dispensed.model.counting import CountPolicy
+from dispensed.model.quantity import MILLI
 from dispensed.sdnotify import Notifier
 from dispensed.services import inbox, places, recovery
 from dispensed.services.changes import Changes
@@ -34,6 +36,7 @@ from dispensed.services.reconciling import reconcile
 from dispensed.services.runner import DispenseRunner
 from dispensed.services.site import DispenseOptions, ExpiryOptions, Site
 from dispensed.settings import Settings
+from dispensed.settings_sections import CountSettings
 from dispensed.web.app import create_app
 from dispensed.web.context import WebOptions
 from drivers.base import RawMessage, Sink
@@ -110,7 +113,9 @@ class _Daemon:
             machines=self._fleet,
             changes=Changes(),
             options=_dispense_options(settings),
+            counting=_count_policy(settings.counts),
             expiry=ExpiryOptions(**settings.expiry.model_dump()),
+            repack=settings.repack.options(),
         )
         self._fleet.on_input(lambda name: input_handler(self._site, name))
         self._arrivals = _Arrivals(self._site)
@@ -321,6 +326,11 @@ def _dispense_options(settings: Settings) -> DispenseOptions:
         command_timeout_s=settings.dispensing.command_timeout_s,
         label_title=settings.site.name,
     )
+
+
+def _count_policy(settings: CountSettings) -> CountPolicy:
+    known = settings.model_dump(exclude={"recount_units"})
+    return CountPolicy(**known, recount_milli=settings.recount_units * MILLI)
 
 
 def _web_options(settings: Settings) -> WebOptions:

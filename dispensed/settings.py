@@ -22,12 +22,14 @@ from pydantic_core import ErrorDetails
 from dispensed import settings_text
 from dispensed.errors import DispensedError
 from dispensed.settings_sections import (
+    CountSettings,
     DatabaseSettings,
     DispensingSettings,
     ExpirySettings,
     HttpSettings,
     LogSettings,
     RecallSettings,
+    RepackSettings,
     Section,
     SiteSettings,
 )
@@ -105,10 +107,14 @@ class Settings(Section):
     """The log on standard output."""
     dispensing: DispensingSettings = DispensingSettings()
     """How orders are carried out."""
+    counts: CountSettings = CountSettings()
+    """How often stock is counted, and when another person counts again."""
     recalls: RecallSettings = RecallSettings()
     """Recalls: where notices come from, and what closing a case takes."""
     expiry: ExpirySettings = ExpirySettings()
     """Flags before stock expires, and when it is pulled."""
+    repack: RepackSettings = RepackSettings()
+    """How long repacked and returned medicine may be used, and its lot numbers."""
     jobs: dict[str, str] = Field(default_factory=lambda: dict(DEFAULT_CRONS))
     """When each job runs: five cron fields in the site's time zone; an empty text is never."""
     devices: dict[str, DeviceSettings] = Field(default_factory=dict)

@@ -1,9 +1,20 @@
 """The sections of `dispensed.toml`: every key with its unit, its default and what it is for."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from dispensed.model.repacking import (
+    DAYS_MAX,
+    MONTHS_MAX,
+    OWN_RULE,
+    PERCENT_MAX,
+    REPACK_RULES,
+    RepackInvalid,
+    RepackOptions,
+    UseByRule,
+)
 
 
 class Section(BaseModel):
@@ -174,3 +185,47 @@ class ExpirySettings(Section):
         if not value or len(set(value)) < len(value):
             raise ValueError("give at least one number of days, each once")
         return value
+
+
+class RepackSettings(Section):
+    """Repacking and returns to stock: beyond-use dates and lot numbers."""
+
+    rule: str = "fda-unit-dose-2020"
+    """How long repacked medicine may be used: fda-unit-dose-2020 (6 months or 25 % of the time
+    left), twelve-months, six-months, manufacturer, or own. Never past the manufacturer's expiry."""
+    own_source: str = Field(default="", max_length=200)
+    """Where the rule `own` comes from, such as a policy or a law; empty: there is no such rule."""
+    own_months: int = Field(default=0, ge=0, le=MONTHS_MAX)
+    """Most months after packing by the rule `own`; 0 is no limit."""
+    own_days: int = Field(default=0, ge=0, le=DAYS_MAX)
+    """Most days after packing by the rule `own`; 0 is no limit."""
+    own_percent: int = Field(default=0, ge=0, le=PERCENT_MAX)
+    """Most of the days left until the manufacturer's expiry by the rule `own`, in percent; 0 is no
+    limit."""
+    lot_scheme: str = "PP{yy}{mm}{dd}-{run}"
+    """Lot numbers of repacked medicine; {run} is needed, {yyyy}, {yy}, {mm}, {dd} and {lot} (of the
+    bulk) are possible; 20 characters at most."""
+    return_rule: str = "one-year-from-fill"
+    """How long a fill that nobody picked up may be used: one-year-from-fill, six-months-from-fill
+    or manufacturer."""
+
+    @model_validator(mode="after")
+    def _known_rules(self) -> Self:
+        try:
+            self.options()
+        except RepackInvalid as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    def options(self) -> RepackOptions:
+        """Return the rules of the site; raises RepackInvalid."""
+        rules = dict(REPACK_RULES)
+        if self.own_source:
+            rules[OWN_RULE] = UseByRule(
+                OWN_RULE,
+                self.own_source,
+                months=self.own_months or None,
+                days=self.own_days or None,
+                percent=self.own_percent or None,
+            )
+        return RepackOptions(self.rule, self.lot_scheme, self.return_rule, rules)

@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 from dispensed.clock import Clock, site_date
 from dispensed.ledger.engine import Store
 from dispensed.ledger.post import Stamp
+from dispensed.model.counting import CountPolicy
+from dispensed.model.repacking import RepackOptions
 from dispensed.services.changes import Changes
 from drivers.base import (
     Cabinet,
@@ -95,7 +97,9 @@ class Site:
     machines: Machines
     changes: Changes
     options: DispenseOptions = field(default_factory=DispenseOptions)
+    counting: CountPolicy = field(default_factory=CountPolicy)
     expiry: ExpiryOptions = field(default_factory=ExpiryOptions)
+    repack: RepackOptions = field(default_factory=RepackOptions)
 
     def now(self) -> datetime:
         """Return the present instant in UTC."""

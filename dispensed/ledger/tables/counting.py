@@ -31,6 +31,7 @@ count_task = Table(
     Column("item_id", Text, ForeignKey("item.item_id")),
     Column("lot", Text),
     location_column("location_id"),
+    Column("head", BigInteger, nullable=False),
     Column("state", Text, nullable=False),
     Column("outcome", Text, nullable=False),
     Column("owner", Text, nullable=False),

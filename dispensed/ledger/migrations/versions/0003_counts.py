@@ -180,6 +180,7 @@ def _count_task() -> None:
         sa.Column("item_id", sa.Text(), nullable=True),
         sa.Column("lot", sa.Text(), nullable=True),
         sa.Column("location_id", sa.Text(), nullable=False),
+        sa.Column("head", sa.BigInteger(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("outcome", sa.Text(), nullable=False),
         sa.Column("owner", sa.Text(), nullable=False),

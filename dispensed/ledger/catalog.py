@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from sqlalchemy import Connection, Row, bindparam, exists, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, or_, select, update
 
 from dispensed.errors import Conflict
+from dispensed.ledger import recall_blocks
 from dispensed.ledger import tables as t
 from dispensed.ledger.rules import UnknownItem, UnknownLocation, UnknownLot
 from dispensed.ledger.stamp import Stamp, audit
@@ -236,19 +237,8 @@ def get_lot(tx: Connection, item_id: str, lot: str) -> Lot:
 
 
 def has_open_recall(tx: Connection, item_id: str, lot: str) -> bool:
-    """Say whether an open recall names the lot, or all lots of the item."""
-    case = t.recall_case.c
-    return bool(
-        tx.execute(
-            select(
-                exists().where(
-                    case.item_id == item_id,
-                    case.state == "open",
-                    or_(case.lot == lot, case.lot.is_(None)),
-                )
-            )
-        ).scalar()
-    )
+    """Say whether an open recall stops the lot: named, of a named item, or made from such a lot."""
+    return bool(recall_blocks.open_blocks(tx, item_id, lot))
 
 
 def _lot_is(item_id: str, lot: str) -> Sequence[Any]:

@@ -11,6 +11,7 @@ from typing import ClassVar, NamedTuple
 from sqlalchemy import Connection, bindparam, insert, select
 
 from dispensed.errors import Conflict, Invalid, InvariantBroken
+from dispensed.ledger import recall_blocks
 from dispensed.ledger.stamp import Stamp, audit
 from dispensed.ledger.tables import lot_origin
 
@@ -50,7 +51,8 @@ class OwnAncestor(Conflict):
 def record(tx: Connection, origin: Origin, stamp: Stamp) -> None:
     """Say that one lot was made from another; saying it again does nothing.
 
-    Both lots must be known. Raises Invalid for an empty `ref`, OwnAncestor for a circle.
+    Both lots must be known. What is made from a recalled lot is recalled at once. Raises Invalid
+    for an empty `ref`, OwnAncestor for a circle.
     """
     if not origin.ref:
         raise Invalid(f"lot {origin.child.lot}: its origin names no run and no return")
@@ -82,6 +84,7 @@ def record(tx: Connection, origin: Origin, stamp: Stamp) -> None:
             "ref": origin.ref,
         },
     )
+    recall_blocks.inherit(tx, *origin.child, stamp)
 
 
 _ROW = (

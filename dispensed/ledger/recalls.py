@@ -6,11 +6,10 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, insert, select, update
 
 from dispensed.errors import Conflict, NotFound
+from dispensed.ledger import recall_blocks
 from dispensed.ledger.engine import Tx
 from dispensed.ledger.stamp import Stamp, audit
-from dispensed.ledger.tables import lot as lot_table
 from dispensed.ledger.tables import recall_case
-from dispensed.model.catalog import LotState
 
 
 class RecallExists(Conflict):
@@ -50,13 +49,12 @@ def open_case(
     reference: str,
     stamp: Stamp,
 ) -> RecallRow:
-    """Open a case and block the lots it names.
+    """Open a blocking line: the lots it names, and all made from them, become recalled.
 
     Raises RecallExists for a second one of the same kind.
     """
-    for case in page(tx, state="open"):
-        if (case.reference, case.item_id, case.lot) == (reference, item_id, lot):
-            raise RecallExists(f"recall {reference} of item {item_id} lot {lot or 'all'} is open")
+    if find_open(tx, item_id=item_id, lot=lot, reference=reference) is not None:
+        raise RecallExists(f"recall {reference} of item {item_id} lot {lot or 'all'} is open")
     case_id = tx.execute(
         insert(recall_case).returning(recall_case.c.id),
         {
@@ -71,10 +69,7 @@ def open_case(
             "recorded_at": stamp.at,
         },
     ).scalar_one()
-    named = [lot_table.c.item_id == item_id]
-    if lot is not None:
-        named.append(lot_table.c.lot == lot)
-    tx.execute(update(lot_table).where(*named).values(state=LotState.RECALLED.value))
+    recall_blocks.hold(tx, item_id, lot, stamp)
     audit(tx, stamp, "opened", f"recall {case_id}", {"item": item_id, "lot": lot or "all"})
     return get(tx, case_id)
 
@@ -90,6 +85,14 @@ def close_case(tx: Tx, recall_id: int, stamp: Stamp) -> RecallRow:
     )
     audit(tx, stamp, "closed", f"recall {recall_id}", {})
     return get(tx, recall_id)
+
+
+def find_open(tx: Tx, *, item_id: str, lot: str | None, reference: str) -> RecallRow | None:
+    """Return the open line of a reference for an item and lot, None when there is none."""
+    of_lot = recall_case.c.lot.is_(None) if lot is None else recall_case.c.lot == lot
+    condition = of_lot & (recall_case.c.item_id == item_id) & (recall_case.c.state == "open")
+    rows = _rows(tx, condition & (recall_case.c.reference == reference))
+    return rows[0] if rows else None
 
 
 def get(tx: Tx, recall_id: int) -> RecallRow:

@@ -13,10 +13,14 @@ from typing import Any, ClassVar
 from sqlalchemy import Row, Select, insert, select, update
 
 from dispensed.errors import Conflict, NotFound
+from dispensed.ledger import read
 from dispensed.ledger import tables as t
 from dispensed.ledger.engine import Tx
+from dispensed.ledger.read import MovementRow
 from dispensed.ledger.rules import RequestReused, check_request_id
 from dispensed.ledger.stamp import Stamp, audit
+from dispensed.model.movement import MovementKind
+from dispensed.model.quantity import format_milli
 from dispensed.model.repacking import RepackState, Yield, advance_run, child_lot_number
 
 
@@ -30,6 +34,22 @@ class ChildLotTaken(Conflict):
     """Another lot of the child item has this number already."""
 
     code: ClassVar[str] = "child_lot_taken"
+
+
+class WasteNotOfRun(Conflict):
+    """The movement is not the waste of this run."""
+
+    code: ClassVar[str] = "waste_not_of_run"
+
+
+class NotReleased(Conflict):
+    """The lot comes from a repack run that is not released."""
+
+    code: ClassVar[str] = "repack_not_released"
+
+
+PREFIX = "repack:"
+"""Request ids of the movements of runs begin so, followed by the number of the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,10 +245,68 @@ def link(tx: Tx, run_id: int, movement_id: int, stamp: Stamp) -> None:
     tx.execute(insert(t.repack_movement), values)
 
 
-def movement_ids(tx: Tx, run_id: int) -> tuple[int, ...]:
+def own_movement_ids(tx: Tx, run_id: int) -> tuple[int, ...]:
+    """Return the movements that a run itself booked, oldest first; not a waste it took over."""
+    move, of = t.movement, t.repack_movement
+    query = (
+        select(move.c.id)
+        .join(of, of.c.movement_id == move.c.id)
+        .where(of.c.run_id == run_id, move.c.request_id.startswith(f"{PREFIX}{run_id}:"))
+        .order_by(move.c.id)
+    )
+    return tuple(tx.scalars(query))
+
+
+def movements(tx: Tx, run_id: int) -> tuple[MovementRow, ...]:
     """Return the movements of a run, oldest first."""
     query = select(t.repack_movement.c.movement_id).where(t.repack_movement.c.run_id == run_id)
-    return tuple(tx.scalars(query.order_by(t.repack_movement.c.movement_id)))
+    ids = tuple(tx.scalars(query.order_by(t.repack_movement.c.movement_id)))
+    return tuple(row for at in ids for row in read.movements(tx, after=at - 1, limit=1))
+
+
+def adopt_waste(tx: Tx, row: RunRow, movement_id: int, milli: int, stamp: Stamp) -> None:
+    """Say that a waste which is booked already is the waste of a run.
+
+    Raises WasteNotOfRun unless it wasted exactly that of the run's bulk since the run was started,
+    was not reversed, and belongs to no other run.
+    """
+    undone, of, move = t.movement.alias("undone"), t.repack_movement, t.movement
+    found = tx.execute(
+        select(move.c.id)
+        .outerjoin(undone, undone.c.reverses == move.c.id)
+        .outerjoin(of, of.c.movement_id == move.c.id)
+        .where(
+            move.c.id == movement_id,
+            move.c.kind == MovementKind.WASTE.value,
+            move.c.item_id == row.item_id,
+            move.c.lot == row.lot,
+            move.c.source == row.location_id,
+            move.c.milli == milli,
+            move.c.recorded_at >= row.updated_at,
+            undone.c.id.is_(None),
+            of.c.run_id.is_(None),
+        )
+    ).first()
+    if found is None:
+        raise WasteNotOfRun(
+            f"movement {movement_id} is not a waste of {format_milli(milli)} {row.unit} of lot"
+            f" {row.lot} at {row.location_id} since run {row.id} was started"
+        )
+    link(tx, row.id, movement_id, stamp)
+
+
+def check_released(tx: Tx, item_id: str, lot: str) -> None:
+    """Raise NotReleased when a lot was made by a repack run that nobody has released."""
+    run = t.repack_run
+    row = tx.execute(
+        select(run.c.id, run.c.state).where(
+            run.c.child_item_id == item_id,
+            run.c.child_lot == lot,
+            run.c.state != RepackState.RELEASED.value,
+        )
+    ).first()
+    if row is not None:
+        raise NotReleased(f"lot {lot} of item {item_id} is of repack run {row.id}, {row.state}")
 
 
 def steps(tx: Tx, run_id: int) -> tuple[StepRow, ...]:

@@ -57,12 +57,16 @@ class LotState(StrEnum):
 
 
 class ExpirySource(StrEnum):
-    """How the expiry of a lot became known. UNKNOWN goes with no date, and blocks the lot."""
+    """How the expiry of a lot became known. UNKNOWN goes with no date, and blocks the lot.
+
+    COMPUTED is the beyond-use date of a lot that was made here, by repacking or a return to stock.
+    """
 
     SCANNED = "scanned"
     TYPED = "typed"
     ASN = "asn"
     DEVICE = "device"
+    COMPUTED = "computed"
     UNKNOWN = "unknown"
 
 

@@ -7,7 +7,7 @@ always the earliest of the manufacturer's expiry and what the rule allows (`use_
 import re
 from calendar import monthrange
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import MAXYEAR, date, timedelta
 from enum import StrEnum
 from types import MappingProxyType
@@ -194,6 +194,25 @@ def find_rule(rules: Mapping[str, UseByRule], name: str) -> UseByRule:
     if name not in rules:
         raise RepackInvalid(f"no rule {name[:80]!r}; there are {', '.join(rules)}")
     return rules[name]
+
+
+OWN_RULE = "own"
+"""Name of the rule that a site writes itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class RepackOptions:
+    """Which rules a site goes by; `rules` are those a run may name."""
+
+    rule: str = "fda-unit-dose-2020"
+    lot_scheme: str = "PP{yy}{mm}{dd}-{run}"
+    return_rule: str = "one-year-from-fill"
+    rules: Mapping[str, UseByRule] = field(default_factory=lambda: REPACK_RULES)
+
+    def __post_init__(self) -> None:
+        find_rule(self.rules, self.rule)
+        find_rule(RETURN_RULES, self.return_rule)
+        check_lot_scheme(self.lot_scheme)
 
 
 # ---------------------------------------------------------------- lot numbers

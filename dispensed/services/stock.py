@@ -1,10 +1,11 @@
 """Stock as people ask for it, and the changes to lots and places that a person makes."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from dispensed.errors import Invalid
-from dispensed.ledger import catalog, post, read
+from dispensed.ledger import as_of, catalog, post, read, repacks
+from dispensed.ledger.as_of import AsOfRow, TimeSense
 from dispensed.ledger.engine import Tx
 from dispensed.ledger.post import Move
 from dispensed.ledger.read import LotRow, MovementRow, StockRow
@@ -36,6 +37,26 @@ async def stock(
     return await site.store.read(
         lambda tx: read.stock(
             tx, on_date=today, item_id=item_id, lot_number=lot, location_id=location
+        )
+    )
+
+
+async def stock_as_of(
+    site: Site,
+    at: datetime,
+    *,
+    by: TimeSense = TimeSense.OCCURRED,
+    item_id: str | None = None,
+    lot: str | None = None,
+    location: str | None = None,
+) -> tuple[AsOfRow, ...]:
+    """Return what lay at the site's places at an aware instant.
+
+    By `occurred`: as it is known now. By `recorded`: as the book said then.
+    """
+    return await site.store.read(
+        lambda tx: as_of.stock_as_of(
+            tx, at, by=by, item_id=item_id, lot_number=lot, location=location
         )
     )
 
@@ -91,6 +112,8 @@ async def set_lot_state(
     today = site.today()
 
     def write(tx: Tx) -> LotRow:
+        if state == LotState.RELEASED:
+            repacks.check_released(tx, item_id, lot)
         catalog.set_lot_state(tx, item_id, lot, LotState(state), stamp)
         return read.one_lot(tx, item_id, lot, on_date=today)
 

@@ -1,5 +1,6 @@
 """Which expiry and which NDCs each lot of a notice has."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,12 @@ from dispensed.exchange.recalls.labels import find_labels
 from dispensed.exchange.recalls.ndcs import Claim, find_claims, ndcs_of
 from dispensed.exchange.recalls.tokens import tokenise
 from dispensed.exchange.recalls.words import IDLE, UNITS
+
+_GROUP_LENGTH = 3
+_LIST_MARK = re.compile(
+    r"\s*(?:[,;.&/]\s*(?:and\b|or\b)?|and\b|or\b)\s*(?:ndc)?[\s#:]*", re.IGNORECASE
+)
+"""What may stand between two NDCs of one list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,38 +64,59 @@ def _by_label(
 
 
 def _features(source: str, claims: tuple[Claim, ...]) -> dict[str, frozenset[str]]:
+    """Return the features beside each NDC; NDCs in a bare list share theirs, if they are clear."""
     found: dict[str, frozenset[str]] = {}
     start = 0
+    run: list[str] = []
+    bare_is_clear = False
     for claim in claims:
-        before = features_of(source[start : claim.start])
+        before, clear = _features_of(source[start : claim.start])
+        near = _LIST_MARK.fullmatch(source, start, claim.start) is not None
         start = claim.end
         after = frozenset[str]()
         if source[claim.end : claim.end + 2].strip().startswith("("):
             close = source.find(")", claim.end)
             if close > 0:
-                after = features_of(source[claim.end : close])
+                after, _ = _features_of(source[claim.end : close])
                 start = close + 1
+        if run and near and not before and not after:
+            shared = found[run[0]] if bare_is_clear else frozenset[str]()
+            run.append(claim.value)
+            found.update(dict.fromkeys(run, shared))
+            continue
+        bare_is_clear = clear and bool(run)
+        run = [claim.value]
         found[claim.value] = found.get(claim.value, frozenset()) | before | after
     return found
 
 
-def features_of(source: str) -> frozenset[str]:
-    """Return the quantities and the telling words of a text."""
-    features: set[str] = set()
+def _features_of(source: str) -> tuple[frozenset[str], bool]:
+    """Return the quantities and telling words of a text, and whether each unit occurs once.
+
+    Of several quantities in one unit the last counts: it stands nearest to the NDC.
+    """
+    words: set[str] = set()
+    amounts: dict[str, str] = {}
+    clear = True
     number = ""
+    group = False
     for token in tokenise(source):
         lower = token.lower
         if token.is_mark:
             number = number if lower in "-," else ""
+            group = lower == ","
             continue
         amount = lower.rstrip("abcdefghijklmnopqrstuvwxyz").rstrip("-")
         unit = UNITS.get(lower[len(amount) :].lstrip("-").partition("-")[0], "")
         if unit and (amount or number):
-            features.add(f"{amount or number} {unit}")
-        elif token.is_word:
-            features.add(UNITS.get(lower, lower))
-        number = lower if token.has_digit and not unit else ""
-    return frozenset(feature for feature in features - IDLE if len(feature) > 1)
+            clear = clear and amounts.get(unit, amount or number) == (amount or number)
+            amounts[unit] = amount or number
+        elif token.is_word and len(lower) > 1:
+            words.add(UNITS.get(lower, lower))
+        joined = group and number.isdigit() and len(lower) == _GROUP_LENGTH
+        number = "" if unit or not token.has_digit else (number + lower if joined else lower)
+        group = False
+    return frozenset(words - IDLE) | frozenset(f"{n} {unit}" for unit, n in amounts.items()), clear
 
 
 def bind_expiries(events: Sequence[Event], doubts: list[Doubt]) -> list[str | None]:
@@ -150,19 +178,21 @@ def bind_ndcs(
     events: Sequence[Event], products: Products, doubts: list[Doubt]
 ) -> list[tuple[str, ...]]:
     """Return the NDCs of each lot, in order; empty for a lot whose notice has none for it."""
-    named = _by_side(events, _named_here)
+    named = _by_side(events, _Named())
     labelled = _by_side(events, _label_reader(events, products, doubts))
-    headed = _by_side(events, _heading_reader(products))
+    heading_doubts: list[Doubt] = []
+    headed = _by_side(events, _Headings(products, heading_doubts))
     found: list[tuple[str, ...]] = []
+    by_heading = False
     for own, label, head in zip(named, labelled, headed, strict=True):
-        if own is not None:
-            found.append(own)
-        elif label is not None:
-            found.append(label)
-        elif head is not None:
-            found.append(head)
-        else:
-            found.append(products.ndcs)
+        told = label if own is None else own
+        by_heading = by_heading or told is None
+        if told is None:
+            told = head
+        found.append(products.ndcs if told is None else told)
+    if by_heading and len(products.ndcs) > 1:
+        bound = any(head is not None for head in headed)
+        doubts.extend(heading_doubts if bound else _unbound(events))
     return found
 
 
@@ -194,32 +224,60 @@ class _Labels(_Side):
 
 
 class _Headings(_Side):
-    def __init__(self, products: Products) -> None:
+    def __init__(self, products: Products, doubts: list[Doubt]) -> None:
         self._products = products
+        self._doubts = doubts
+        self._telling = {
+            feature
+            for features in products.features.values()
+            for feature in features
+            if len(self._having(feature)) < len(products.ndcs)
+        }
+        self._words = {feature for feature in self._telling if not _is_quantity(feature)}
+        self._units = {_unit(feature) for feature in self._telling if _is_quantity(feature)}
 
     def ndcs(self, event: Event) -> _Answer:
-        if not isinstance(event, Heading):
+        if not isinstance(event, Heading) or len(self._products.ndcs) == 1 or not self._telling:
             return None
-        quantities = {feature for feature in event.features if feature[:1].isdigit()}
-        left = self._having(event.features) or self._having(quantities)
-        return tuple(ndc for ndc in self._products.ndcs if ndc in left) or None
-
-    def _having(self, features: Iterable[str]) -> set[str]:
-        """Return the NDCs that have all of those features that tell NDCs apart."""
+        quantities = [f for f in event.features if _is_quantity(f) and _unit(f) in self._units]
         everything = set(self._products.ndcs)
-        left = everything
+        left = self._common(everything, quantities)
+        if not left:
+            self._doubts.append(Doubt(event.start, event.end, Reason.NDC))
+            return self._products.ndcs
+        left = self._common(left, self._words & event.features) or left
+        if left == everything and not quantities:
+            return None
+        return tuple(ndc for ndc in self._products.ndcs if ndc in left)
+
+    def _common(self, ndcs: set[str], features: Iterable[str]) -> set[str]:
         for feature in features:
-            having = {ndc for ndc, own in self._products.features.items() if feature in own}
-            if having and having != everything:
-                left = left & having
-        return left if left != everything else set()
+            ndcs = ndcs & self._having(feature)
+        return ndcs
+
+    def _having(self, feature: str) -> set[str]:
+        return {ndc for ndc, own in self._products.features.items() if feature in own}
 
 
-_named_here = _Named()
+def _is_quantity(feature: str) -> bool:
+    return feature[:1].isdigit()
 
 
-def _heading_reader(products: Products) -> _Side:
-    return _Headings(products)
+def _unit(feature: str) -> str:
+    return feature.rpartition(" ")[2]
+
+
+def _unbound(events: Sequence[Event]) -> Iterator[Doubt]:
+    """Yield the headings that differ in a quantity, so that they should have told NDCs apart."""
+    headings = [event for event in events if isinstance(event, Heading)]
+    amounts: dict[str, set[str]] = {}
+    for heading in headings:
+        for feature in filter(_is_quantity, heading.features):
+            amounts.setdefault(_unit(feature), set()).add(feature)
+    telling = {feature for many in amounts.values() if len(many) > 1 for feature in many}
+    for heading in headings:
+        if heading.features & telling:
+            yield Doubt(heading.start, heading.end, Reason.NDC)
 
 
 def _label_reader(events: Sequence[Event], products: Products, doubts: list[Doubt]) -> _Side:

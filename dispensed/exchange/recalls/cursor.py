@@ -50,7 +50,7 @@ class Cursor:
         return (
             token is None
             or token.text in ",;.)*"
-            or SENSES.get(token.lower) in {Sense.EXPIRY, Sense.AND, Sense.LOT}
+            or SENSES.get(token.lower) in {Sense.EXPIRY, Sense.AND}
         )
 
     def touches(self, step: int) -> bool:
@@ -74,9 +74,9 @@ class Cursor:
             return None
         amount, last = self._amount()
         index = last + 1
-        if index < len(self.tokens) and self.tokens[index].text == "-":
+        if index < len(self.tokens) and self.tokens[index].text in {"-", "'"}:
             index += 1
-        unit = self._unit(index)
+        unit = "count" if self._is_plural(index) else self._unit(index)
         if not unit or (trusted and last == self.index and len(amount) >= _LONG_NUMBER_MIN):
             return None
         return f"{amount} {unit}", index
@@ -96,6 +96,22 @@ class Cursor:
             digits += group.text
             last += 2
         return digits, last
+
+    def thousands(self) -> int | None:
+        """Return where a number such as 70,200 ends, None where there is none."""
+        token = self.tokens[self.index]
+        if not token.text.isdigit() or len(token.text) > _GROUP_LENGTH or token.text[0] == "0":
+            return None
+        _, last = self._amount()
+        return self.tokens[last].end if last > self.index else None
+
+    def _is_plural(self, index: int) -> bool:
+        """Return whether `'s` stands here, as in 100's."""
+        return (
+            index < len(self.tokens)
+            and self.tokens[index].lower == "s"
+            and self.tokens[index - 1].text == "'"
+        )
 
     def _unit(self, index: int) -> str:
         if index >= len(self.tokens):

@@ -35,6 +35,7 @@ class DateProblem(StrEnum):
 
     DAY = "its month does not have this day"
     YEAR_ONLY = "only a year is given"
+    UNREADABLE = "it is no date of this century"
     AMBIGUOUS = "the digits can be read as more than one date"
 
 
@@ -55,8 +56,10 @@ _MONTH = (
 _YEAR = r"(20[0-9]{2}|[0-9]{2})"
 _YEAR4 = r"(20[0-9]{2})"
 _DAY = r"([0-9]{1,2})(?:st|nd|rd|th)?"
-_END = r"(?![0-9A-Za-z@]|[-/.:_]+[0-9A-Za-z@])"
-_YEAR_MAX = 2099
+_END = (
+    r"(?:(?=(?:lots?|exp|batch|bud|ndc)(?![a-z]))|(?=-[0-9]{1,2}/[0-9])|(?=:[0-9A-Za-z]{4})|"
+    r"(?![0-9A-Za-z@]|[-/.:_]+[0-9A-Za-z@]))"
+)
 _CENTURY = 2000
 _MONTHS = 12
 _MARKS = r"[\s.,:/-]"
@@ -69,6 +72,8 @@ def match_date(text: str, start: int, *, expected: bool) -> DateMatch | None:
 
     Digits without marks, and a bare year, count only where a date is expected.
     """
+    if not expected and _GATE.match(text, start) is None:
+        return None
     for pattern, form, build in _FORMS:
         if form in _WHERE_EXPECTED and not expected:
             continue
@@ -83,6 +88,16 @@ def match_date(text: str, start: int, *, expected: bool) -> DateMatch | None:
             return DateMatch(found.end(), expiry, DateForm.GLUED, problem)
         return DateMatch(found.end(), expiry, form, problem)
     return None
+
+
+def is_like_a_date(text: str) -> bool:
+    """Return whether a code that is no date was probably meant as one: `9/30/200`, `22-Sep`."""
+    return _LIKE_A_DATE.fullmatch(text) is not None
+
+
+def is_slashed_date(text: str) -> bool:
+    """Return whether a code is digits with slashes and a year: `29/2019`, `1/31/16`."""
+    return _SLASHED.fullmatch(text) is not None
 
 
 def _day(year: str, month: int, day: int) -> tuple[str, DateProblem | None] | None:
@@ -179,6 +194,20 @@ _DIGIT_FORMS: tuple[
 )
 
 
+_GATE = re.compile(
+    rf"[0-9]{{1,4}}(?:\s*[-/.]|(?:st|nd|rd|th)?{_MARKS}*{_MONTH})|{_MONTH}", re.IGNORECASE
+)
+"""What every date has at its beginning, digits without marks left out; a quick first look."""
+
+
+_SLASHED = re.compile(r"[0-9]{1,2}(?:/[0-9]{1,2})?/(?:20)?[0-9]{2}")
+_LIKE_A_DATE = re.compile(
+    rf"[0-9]{{1,4}}(?:[-/.][0-9]{{1,4}}){{1,5}}|[0-9A-Za-z]{{1,3}}/20[0-9]{{2}}|[0-9]{{1,2}}[-/.]?{_MONTH}|{_MONTH}[-/.]?[0-9]+|"
+    r"2[0-9]{3}",
+    re.IGNORECASE,
+)
+
+
 def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern + _END, re.IGNORECASE)
 
@@ -206,6 +235,7 @@ _FORMS: tuple[tuple[re.Pattern[str], DateForm, _Builder], ...] = (
     (_compiled(rf"{_DAY}{_MARKS}*{_MONTH}{_MARKS}*{_YEAR}"), DateForm.NAMED, _named_day),
     (_compiled(rf"{_MONTH}{_MARKS}*{_DAY}{_MARKS}+{_YEAR4}"), DateForm.NAMED, _day_named),
     (_compiled(rf"{_MONTH}{_MARKS}*{_DAY}\s*,{_MARKS}*{_YEAR}"), DateForm.NAMED, _day_named),
+    (_compiled(rf"{_MONTH}[-/.]([0-9]{{1,2}})[-/.]{_YEAR}"), DateForm.NAMED, _day_named),
     (_compiled(rf"{_MONTH}{_MARKS}*'?{_YEAR}"), DateForm.NAMED, _named),
     (
         _compiled(rf"{_YEAR4}{_MARKS}*{_MONTH}(?:{_MARKS}*([0-9]{{1,2}}))?"),

@@ -54,7 +54,7 @@ _OTHER_WORD = re.compile(
     re.IGNORECASE,
 )
 _FILLER = re.compile(
-    r"(?:\s{0,4}(?:numbers?|nos?\b\.?|codes?|'s|s\b|id\b|is\b|[\#:.=]|-(?=\s)|\(s\))){0,5}\s{0,4}",
+    r"(?:\s{0,4}(?:numbers?|nos?\b\.?|codes?|'s|s\b|id\b|is\b|on\s[a-z]{1,12}|[\#:.=]|-(?=\s)|\(s\))){0,5}\s{0,4}",
     re.IGNORECASE,
 )
 _BARCODE = re.compile(r"\(?[0-9][0-9() -]{6,24}[0-9](?![0-9A-Za-z])")

@@ -6,6 +6,7 @@ the classes I, II and III. The weekly XML report of the same data writes dashes 
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, TypeGuard
@@ -18,7 +19,7 @@ FAULTS_SHOWN_MAX = 50
 FIELDS = ("product_description", "code_info", "more_code_info")
 """The fields of a notice in which products and lots are named."""
 
-_META = "meta"
+_PRINTED_NUMBER = re.compile(r"Recall\s?#\s{0,3}([A-Z]-[0-9]{3,5}-[0-9]{4})")
 _RESULTS = "results"
 
 
@@ -95,7 +96,7 @@ def read_record(record: object) -> Notice:
         raise Invalid("the record is not a JSON object")
     fields = {str(key).replace("-", "_"): value for key, value in record.items()}
     notice = Notice(
-        recall_number=_text(fields, "recall_number").strip(),
+        recall_number=_recall_number(fields),
         product_description=_text(fields, "product_description"),
         code_info=_text(fields, "code_info"),
         more_code_info=_text(fields, "more_code_info"),
@@ -113,6 +114,13 @@ def read_record(record: object) -> Notice:
     if "product_description" not in fields and "code_info" not in fields:
         raise Invalid(f"{notice.recall_number} has neither product_description nor code_info")
     return notice
+
+
+def _recall_number(fields: Mapping[str, object]) -> str:
+    """Return the record's number; weekly reports print it in the description instead."""
+    number = _text(fields, "recall_number").strip()
+    printed = _PRINTED_NUMBER.search(_text(fields, "product_description"))
+    return number or (printed.group(1) if printed is not None else "")
 
 
 def _records(text: str, faults: list[NoticeFault]) -> Iterator[tuple[int, int, object]]:

@@ -19,6 +19,9 @@ from dispensed.exchange.recalls.scan import read_text
 from dispensed.exchange.recalls.tokens import fold
 from dispensed.exchange.recalls.whole import AllLots, find_all_lots
 
+_OF_LOTS = frozenset({Reason.RANGE, Reason.PART, Reason.SUFFIX})
+"""The doubts that matter in a description; most of its numbers are no lots."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
@@ -83,7 +86,7 @@ def parse(notice: Notice) -> ParsedRecall:
         )
     else:
         pairs, whole = described.pairs, any(not place.part for place in described.whole)
-        doubts += (doubt for doubt in described.doubts if doubt.reason is not Reason.NOT_READ)
+        doubts += (doubt for doubt in described.doubts if doubt.reason in _OF_LOTS)
         doubts += _doubts_of_all(described)
     if not pairs and not whole:
         codes.doubts.append(Doubt(0, seam, Reason.NO_LOT))
@@ -92,7 +95,17 @@ def parse(notice: Notice) -> ParsedRecall:
         *_placed("code_info", notice.code_info, 0, codes.doubts),
         *_placed("more_code_info", notice.more_code_info, seam + 1, codes.doubts),
     )
-    return ParsedRecall(notice.recall_number, whole, tuple(dict.fromkeys(pairs)), unresolved)
+    return ParsedRecall(notice.recall_number, whole, _once(pairs), unresolved)
+
+
+def _once(pairs: tuple[Pair, ...]) -> tuple[Pair, ...]:
+    """Drop repeated pairs, and those without an expiry that stand elsewhere with one."""
+    dated = {(pair.ndc, pair.lot) for pair in pairs if pair.expiry is not None}
+    return tuple(
+        pair
+        for pair in dict.fromkeys(pairs)
+        if pair.expiry is not None or (pair.ndc, pair.lot) not in dated
+    )
 
 
 def _doubts_of_all(part: _Part) -> Iterator[Doubt]:

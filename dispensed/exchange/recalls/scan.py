@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from dispensed.exchange.recalls.cursor import Cursor
-from dispensed.exchange.recalls.dates import DateForm, DateMatch, match_date
+from dispensed.exchange.recalls.dates import (
+    DateForm,
+    DateMatch,
+    DateProblem,
+    is_like_a_date,
+    is_slashed_date,
+    match_date,
+)
 from dispensed.exchange.recalls.events import (
     Doubt,
     Expiry,
@@ -41,6 +48,7 @@ LIKE_A_LOT_MIN = 4
 """A code with a digit that is at least this long must not be passed over in silence."""
 
 _KNOWN = frozenset(SENSES) | frozenset(UNITS)
+_BEFORE_LOT = frozenset({"lot", "lots", "batch", "batches", "no", "number", "numbers", "code"})
 _LISTED_LENGTH_MIN = 3
 _TAIL_TOKENS_MAX = 8
 _LETTERS_LOT = re.compile(r"[A-Z]{2,6}\Z")
@@ -105,6 +113,7 @@ class _Reader:
         self._out = Reading()
         self._saved_trust = True
         self._last_shape = ""
+        self._shapes: set[str] = set()
         self._dated_lots = False
         self._features: set[str] = set()
         self._head_start = self._head_end = -1
@@ -197,7 +206,8 @@ class _Reader:
         after_lot = self._last(Lot)
         match found.form:
             case DateForm.GLUED:
-                return after_lot and not state.separated
+                text = self._source[self._cursor.tokens[self._cursor.index].start : found.end]
+                return after_lot and shape(text) != self._last_shape
             case DateForm.DASHED:
                 return after_lot or self._last(Expiry)
             case _:
@@ -259,7 +269,7 @@ class _Reader:
         if self._is_letters_lot(token, sense):
             self._add_lot(token.start, token.end)
         elif sense is None:
-            if not self._spaced_lot(token):
+            if not (self._spaced_lot(token) or self._colon_lot(token)):
                 self._head_word(token)
         else:
             self._by_sense[sense](token)
@@ -317,7 +327,8 @@ class _Reader:
             self._head_start = token.start
         self._head_end = token.end
         self._features.add(UNITS.get(token.lower, token.lower))
-        self._state.trusted = self._state.fresh = False
+        if not (self._state.fresh and token.lower in UNITS):
+            self._state.trusted = self._state.fresh = False
 
     def _end_heading(self) -> None:
         if self._features:
@@ -333,14 +344,21 @@ class _Reader:
             return False
         if not state.trusted or state.role is not _Role.LOT or state.block is not None:
             return False
-        listed = state.separated and self._last_shape.isalpha()
-        return (state.fresh or listed) and self._cursor.ends_item(1)
+        if not (state.fresh or (state.separated and self._last_shape.startswith("AAA"))):
+            return False
+        following = self._cursor.peek(1)
+        return self._cursor.ends_item(1) or (
+            following is not None
+            and _LETTERS_LOT.match(following.text) is not None
+            and following.lower not in _KNOWN
+            and len(following.text) == len(token.text)
+        )
 
     def _spaced_lot(self, token: Token) -> bool:
         """Read a lot such as `UJE 040`: capitals, a blank, and digits, alone in their place."""
         state = self._state
         following = self._cursor.peek(1)
-        listed = state.separated and self._last_shape.startswith(shape(token.text) + " ")
+        listed = self._last_shape.startswith(shape(token.text) + " ")
         if (
             not (state.fresh or (state.trusted and listed))
             or state.block is not None
@@ -349,11 +367,28 @@ class _Reader:
             or following is None
             or not following.text[:1].isdigit()
             or following.start in self._claims
-            or not self._cursor.ends_item(2)
+            or not (self._cursor.ends_item(2) or listed)
         ):
             return False
         self._add_lot(token.start, following.end)
         self._go_to(following.end)
+        return True
+
+    def _colon_lot(self, token: Token) -> bool:
+        """Read a lot such as `CABCAIBA:36`, letters and digits with a colon between."""
+        cursor = self._cursor
+        colon, digits = cursor.peek(1), cursor.peek(2)
+        if (
+            not self._state.fresh
+            or colon is None
+            or digits is None
+            or colon.text != ":"
+            or not (token.text.isupper() and digits.text.isdigit())
+            or not (cursor.touches(1) and cursor.touches(2))
+        ):
+            return False
+        self._add_lot(token.start, digits.end)
+        self._go_to(digits.end)
         return True
 
     def _code(self, token: Token) -> None:
@@ -369,8 +404,24 @@ class _Reader:
             state.trusted = False
             self._cursor.index = last + 1
             return
+        if state.role is _Role.EXPIRY and is_like_a_date(token.text):
+            self._add_date(
+                token, DateMatch(token.end, None, DateForm.DIGITS, DateProblem.UNREADABLE)
+            )
+            state.role = _Role.LOT
+            self._cursor.index += 1
+            return
+        following = self._cursor.peek(1)
+        if following is not None and following.text == "%" and self._cursor.touches(1):
+            self._head_word(token)
+            self._cursor.index += 2
+            return
         start, end = token.start, self._extent(token)
-        if state.block is not None:
+        many = self._cursor.thousands()
+        if many is not None and "999" not in self._shapes:
+            self._doubt(start, many, Reason.NOT_READ)
+            end = many
+        elif state.block is not None:
             self._doubt(start, end, state.block)
         elif end - start <= LOT_LENGTH_MAX and self._is_lot(token):
             self._lot_or_range(start, end)
@@ -392,31 +443,63 @@ class _Reader:
             return token.end
         if _TAIL.match(following.text) and following.lower not in _KNOWN:
             return following.end if cursor.ends_item(2) else token.end
-        if match_date(self._source, token.start, expected=False) is None:
-            return token.end
+        if match_date(self._source, token.start, expected=False) is not None:
+            return self._dated_extent(token)
+        return self._spaced_extent(token)
+
+    def _dated_extent(self, token: Token) -> int:
+        """Return where a lot that begins with a date and goes on with a time or number ends."""
+        cursor = self._cursor
         end = token.end
         for step in range(1, _TAIL_TOKENS_MAX):
             part = cursor.peek(step)
-            if part is None or not (part.has_digit or part.text == ":" or _TAIL.match(part.text)):
+            if part is None or part.lower in _KNOWN:
                 break
-            if part.text == ":" and not cursor.touches(step):
+            if not (part.has_digit or _TAIL.match(part.text)) and not (
+                part.text == ":" and cursor.touches(step)
+            ):
                 break
             end = part.end
             self._dated_lots = True
         return end
+
+    def _spaced_extent(self, token: Token) -> int:
+        """Return where `641:07`, `04052016: 39@6`, `21 P0322` and `14RIF1(A)` end."""
+        cursor = self._cursor
+        mark, part = cursor.peek(1), cursor.peek(2)
+        if mark is None:
+            return token.end
+        digits = token.text.isdigit()
+        if part is not None and mark.text == ":" and digits and cursor.touches(1):
+            alone = part.text.isdigit() and cursor.touches(2) and cursor.ends_item(3)
+            return part.end if alone or "@" in part.text else token.end
+        if mark.text == "(" and part is not None and len(part.text) == 1 and part.text.isalnum():
+            close = cursor.peek(3)
+            if cursor.touches(1) and close is not None and close.text == ")":
+                return close.end
+        short = digits and len(token.text) < _LISTED_LENGTH_MIN and mark.has_digit
+        if short and self._state.fresh and cursor.ends_item(2) and not cursor.touches(1):
+            return mark.end
+        return token.end
 
     def _is_lot(self, token: Token) -> bool:
         """Return whether the place of a code makes it a lot."""
         state = self._state
         text = token.text
         if state.fresh:
-            return True
+            before = self._cursor.peek(-1)
+            named = before is None or before.is_mark or before.lower in _BEFORE_LOT
+            return len(text) > 1 or named
+        if is_slashed_date(text) and not self._dated_lots:
+            return False
         if state.role is _Role.OTHER_DATE or (self._needs_word and not state.keyworded):
             return False
         if state.trusted:
             listed = state.separated or state.role is _Role.EXPIRY
             least = _LISTED_LENGTH_MIN if listed else LIKE_A_LOT_MIN
-            return len(text) >= least or shape(text) == self._last_shape
+            if not listed and self._last(Expiry) and shape(text) not in self._shapes:
+                return len(text) >= least and self._date_follows()
+            return len(text) >= least or shape(text) in self._shapes
         return len(text) >= LIKE_A_LOT_MIN and not self._needs_word and self._date_follows()
 
     def _date_follows(self) -> bool:
@@ -425,7 +508,7 @@ class _Reader:
             following = self._cursor.peek(step)
             if following is None:
                 return False
-            if following.text in {",", ";", ":", "-", "("}:
+            if following.text in {",", ";", ":", "-", "(", "/"}:
                 continue
             if SENSES.get(following.lower) is Sense.EXPIRY:
                 return True
@@ -475,6 +558,7 @@ class _Reader:
         state.trusted = True
         if lot_shape:
             self._last_shape = lot_shape
+            self._shapes.add(lot_shape)
 
 
 def _rises(first: str, second: str) -> bool:

@@ -5,6 +5,7 @@ notice must read the same either way.
 """
 
 import re
+import string
 from dataclasses import dataclass
 
 _DASHES = "\u00ad\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"
@@ -27,8 +28,15 @@ _GLUED_HEAD = re.compile(
     re.IGNORECASE,
 )
 _GLUED_TAIL = re.compile(r"(?<=[0-9])(exp|lots?|batch|bud|expiry|ndc)\Z", re.IGNORECASE)
+_DIGIT = re.compile(r"[0-9]")
+_SHAPES = str.maketrans(
+    "0123456789" + string.ascii_letters, "9" * 10 + "A" * len(string.ascii_letters)
+)
 _INITIALS_LENGTH_MAX = 2
 _PART = re.compile(r"[0-9A-Za-z]+")
+_TWO_DATES = re.compile(
+    r"([0-9]{1,2}/[0-9]{1,4}(?:/[0-9]{2,4})?)(?:-(?=[0-9]{1,2}/[0-9])|:(?=[0-9A-Za-z]{4}))"
+)
 _MIXED_PART = re.compile(r"(?=[0-9A-Za-z]*[0-9])[0-9A-Za-z]{5,}")
 
 
@@ -39,26 +47,29 @@ class Token:
     text: str
     start: int
     end: int
-
-    @property
-    def is_mark(self) -> bool:
-        """Whether this is a single mark such as a comma."""
-        return not self.text[0].isalnum() or not self.text.isascii()
-
-    @property
-    def is_word(self) -> bool:
-        """Whether this is of letters only."""
-        return self.text.isascii() and self.text.isalpha()
+    lower: str
+    """The text in lower case."""
+    is_mark: bool
+    """Whether this is a single mark such as a comma."""
+    is_word: bool
+    """Whether this is of letters only."""
 
     @property
     def has_digit(self) -> bool:
         """Whether a digit is in it."""
-        return not self.is_mark and any("0" <= char <= "9" for char in self.text)
+        return not (self.is_mark or self.is_word)
 
-    @property
-    def lower(self) -> str:
-        """The text in lower case."""
-        return self.text.lower()
+
+def _token(text: str, start: int) -> Token:
+    is_mark = not (text.isascii() and text[0].isalnum())
+    return Token(
+        text,
+        start,
+        start + len(text),
+        text.lower(),
+        is_mark,
+        not is_mark and (text.isalpha() or _DIGIT.search(text) is None),
+    )
 
 
 def fold(text: str) -> str:
@@ -68,7 +79,7 @@ def fold(text: str) -> str:
 
 def shape(text: str) -> str:
     """Return the pattern of a code: digits as 9, letters as A, marks as they are."""
-    return re.sub(r"[A-Za-z]", "A", re.sub(r"[0-9]", "9", text))
+    return text.translate(_SHAPES)
 
 
 def tokenise(source: str) -> tuple[Token, ...]:
@@ -84,7 +95,7 @@ def _cut(text: str, start: int, tokens: list[Token]) -> None:
     rest = text
     while rest:
         cut = _first_cut(rest)
-        tokens.append(Token(rest[:cut], start, start + cut))
+        tokens.append(_token(rest[:cut], start))
         start += cut
         rest = rest[cut:]
 
@@ -96,6 +107,9 @@ def _first_cut(text: str) -> int:
     head = _GLUED_HEAD.match(text)
     if head is not None:
         return head.end()
+    dates = _TWO_DATES.match(text)
+    if dates is not None:
+        return dates.end(1)
     position = 0
     for mark in _INNER.finditer(text):
         if _divides(text, position, mark.start(), "@" in text[mark.start() :]):

@@ -54,6 +54,8 @@ def find_all_lots(source: str) -> tuple[AllLots, ...]:
     found: list[AllLots] = []
     for pattern in (_ALL, _ALL_WITHIN):
         for match in pattern.finditer(source):
+            if any(place.start <= match.start() < place.end for place in found):
+                continue
             if _NOT_BEFORE.search(source, max(0, match.start() - 8), match.start()):
                 continue
             part = _PART_AFTER.match(source, match.end()) is not None

@@ -116,6 +116,7 @@ class _Daemon:
             counting=_count_policy(settings.counts),
             expiry=ExpiryOptions(**settings.expiry.model_dump()),
             repack=settings.repack.options(),
+            controlled=settings.controlled.options(),
         )
         self._fleet.on_input(lambda name: input_handler(self._site, name))
         self._arrivals = _Arrivals(self._site)

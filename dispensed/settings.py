@@ -22,6 +22,7 @@ from pydantic_core import ErrorDetails
 from dispensed import settings_text
 from dispensed.errors import DispensedError
 from dispensed.settings_sections import (
+    ControlledSettings,
     CountSettings,
     DatabaseSettings,
     DispensingSettings,
@@ -115,6 +116,8 @@ class Settings(Section):
     """Flags before stock expires, and when it is pulled."""
     repack: RepackSettings = RepackSettings()
     """How long repacked and returned medicine may be used, and its lot numbers."""
+    controlled: ControlledSettings = ControlledSettings()
+    """Controlled substances: witness, inventories, order forms, who reports."""
     jobs: dict[str, str] = Field(default_factory=lambda: dict(DEFAULT_CRONS))
     """When each job runs: five cron fields in the site's time zone; an empty text is never."""
     devices: dict[str, DeviceSettings] = Field(default_factory=dict)

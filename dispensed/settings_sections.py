@@ -1,10 +1,12 @@
 """The sections of `dispensed.toml`: every key with its unit, its default and what it is for."""
 
+import re
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from dispensed.model.controlled import PAPER_FORM_PATTERN, ControlledOptions, Registrant
 from dispensed.model.repacking import (
     DAYS_MAX,
     MONTHS_MAX,
@@ -229,3 +231,63 @@ class RepackSettings(Section):
                 percent=self.own_percent or None,
             )
         return RepackOptions(self.rule, self.lot_scheme, self.return_rule, rules)
+
+
+class ControlledSettings(Section):
+    """Controlled substances: what states and facilities decide, and who reports to the DEA."""
+
+    witness_timeout_s: int = Field(default=120, ge=10, le=120)
+    """How long after a waste was stated another person may confirm it, in seconds."""
+    inventory_signatures: int = Field(default=2, ge=1, le=2)
+    """How many persons sign an inventory."""
+    opening_without_form: bool = True
+    """Whether opening stock of schedule II may be booked without an order form."""
+    order_form_pattern: str = Field(default=PAPER_FORM_PATTERN, min_length=1, max_length=100)
+    """Regular expression of the printed number of a Form 222; 21 CFR 1305 gives no form for it."""
+    vault: str = Field(default="vault", min_length=1, max_length=64)
+    """The place from which cabinets are supplied with controlled substances."""
+    compare_hours: int = Field(default=24, ge=1, le=720)
+    """How soon what leaves the vault has to be in a cabinet, in hours."""
+    indicator_minimum: int = Field(default=50, ge=1, le=10_000)
+    """Users with fewer removals in the period are not ranked by the indicators."""
+    registrant_name: str = Field(default="", max_length=128)
+    """Name of the registrant on Form 106."""
+    registrant_address: str = Field(default="", max_length=256)
+    """Address of the registrant on Form 106, with its ZIP code."""
+    registrant_phone: str = Field(default="", max_length=32)
+    """Telephone number of the registrant on Form 106."""
+    registrant_dea_number: str = Field(default="", max_length=16)
+    """DEA registration number."""
+    registrant_business: str = Field(default="Pharmacy", max_length=64)
+    """Principal business of the registrant on Form 106."""
+    registrant_county: str = Field(default="", max_length=64)
+    """County in which the registrant is located."""
+
+    @field_validator("order_form_pattern")
+    @classmethod
+    def _sound_pattern(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from error
+        return value
+
+    def options(self) -> ControlledOptions:
+        """Return the rules of the site."""
+        return ControlledOptions(
+            witness_timeout_s=self.witness_timeout_s,
+            inventory_signatures=self.inventory_signatures,
+            opening_without_form=self.opening_without_form,
+            order_form_pattern=self.order_form_pattern,
+            vault=self.vault,
+            compare_hours=self.compare_hours,
+            indicator_minimum=self.indicator_minimum,
+            registrant=Registrant(
+                name=self.registrant_name,
+                address=self.registrant_address,
+                phone=self.registrant_phone,
+                dea_number=self.registrant_dea_number,
+                business=self.registrant_business,
+                county=self.registrant_county,
+            ),
+        )

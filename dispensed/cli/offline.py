@@ -25,7 +25,15 @@ def opened_site(settings: Settings) -> Iterator[Site]:
     with Store.open(settings.database.url, readers=1) as store:
         fleet = Fleet({}, clock=clock, sink_for=_no_sink, on_link=_no_link)
         expiry = ExpiryOptions(**settings.expiry.model_dump())
-        yield Site(store, clock, settings.zone, fleet, Changes(), expiry=expiry)
+        yield Site(
+            store,
+            clock,
+            settings.zone,
+            fleet,
+            Changes(),
+            expiry=expiry,
+            controlled=settings.controlled.options(),
+        )
 
 
 def database_folder(settings: Settings) -> Path | None:

@@ -9,12 +9,15 @@ from sqlalchemy import Connection, bindparam, or_, select
 from dispensed.errors import Conflict, Invalid, NotFound
 from dispensed.ledger import tables as t
 from dispensed.ledger.journal import Move
-from dispensed.model.catalog import LocationKind, LotState
-from dispensed.model.movement import check_route
+from dispensed.model.catalog import LocationKind, LotState, Schedule
+from dispensed.model.movement import MovementKind, check_route
 from dispensed.model.quantity import QUANTITY_MAX_MILLI, format_milli
 
 REQUEST_ID_MAX = 200
 """Longest request id."""
+WASTE_PREFIX = "waste:"
+"""Request ids of the movements of stated wastes begin so, followed by the number of the waste."""
+_DIGITS_MAX = 19
 OWN_PREFIX = "claim:"
 """Request ids of the ledger's own movements begin so; callers may not use it."""
 
@@ -23,6 +26,12 @@ class BadMove(Invalid):
     """The movement contradicts itself: no quantity, one end only, no zone in its time, a bad id."""
 
     code: ClassVar[str] = "bad_movement"
+
+
+class WitnessMissing(Conflict):
+    """A controlled substance is wasted only after another person has confirmed the amount."""
+
+    code: ClassVar[str] = "witness_missing"
 
 
 class RequestReused(Conflict):
@@ -125,7 +134,45 @@ def check_move(tx: Connection, move: Move) -> MovedLot:
         found = tx.execute(select(t.inbox.c.id).where(t.inbox.c.id == move.inbox_id)).scalar()
         if found is None:
             raise UnknownMessage(f"the inbox has no message {move.inbox_id}")
+    if move.kind is MovementKind.WASTE:
+        check_witnessed(tx, move)
     return lot
+
+
+def check_witnessed(tx: Connection, move: Move) -> None:
+    """Raise WitnessMissing when a controlled item is wasted otherwise than as stated and witnessed.
+
+    Its movement bears the number of the waste in its request id, and moves what was stated there.
+    """
+    schedule = tx.execute(
+        select(t.item.c.schedule).where(t.item.c.item_id == move.item_id)
+    ).scalar_one()
+    if not Schedule(schedule).is_controlled:
+        return
+    stated = t.waste.c
+    number = tx.execute(
+        select(stated.id)
+        .join(t.waste_witness, t.waste_witness.c.waste_id == stated.id)
+        .where(
+            stated.id == _waste_number(move.request_id),
+            stated.item_id == move.item_id,
+            stated.lot == move.lot,
+            stated.location_id == move.source,
+            stated.milli == move.milli,
+        )
+    ).scalar()
+    if number is None:
+        raise WitnessMissing(
+            f"item {move.item_id} is {schedule}: state the waste, then let another person confirm"
+            " it"
+        )
+
+
+def _waste_number(request_id: str) -> int:
+    """Return the number of the waste that a request id names, 0 for none."""
+    number = request_id.removeprefix(WASTE_PREFIX)
+    named = number != request_id and number.isdecimal() and len(number) < _DIGITS_MAX
+    return int(number) if named else 0
 
 
 def check_dispense(tx: Connection, dispense_id: int) -> None:

@@ -11,11 +11,11 @@ constants with that section named, and what may differ by state is a setting.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from dispensed.errors import Conflict, Invalid
 from dispensed.model.catalog import Schedule
@@ -135,6 +135,32 @@ RULES: Mapping[Schedule, ScheduleRule] = MappingProxyType(
 """The rules by schedule."""
 
 
+@dataclass(frozen=True, slots=True)
+class Registrant:
+    """Who reports, as Form 106 asks: name, address, registration number, business, county."""
+
+    name: str = ""
+    address: str = ""
+    phone: str = ""
+    dea_number: str = ""
+    business: str = "Pharmacy"
+    county: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ControlledOptions:
+    """What states and facilities decide for themselves; see the section `controlled`."""
+
+    witness_timeout_s: int = WITNESS_MAX_S
+    inventory_signatures: int = 2
+    opening_without_form: bool = True
+    order_form_pattern: str = PAPER_FORM_PATTERN
+    vault: str = "vault"
+    compare_hours: int = 24
+    indicator_minimum: int = 50
+    registrant: Registrant = Registrant()
+
+
 # ---------------------------------------------------------------- inventories
 
 
@@ -173,6 +199,14 @@ def next_inventory_due(last: date) -> date:
 # ---------------------------------------------------------------- custody
 
 
+class StepKind(StrEnum):
+    """What became of a part of a removal."""
+
+    GIVEN = "given"
+    RETURNED = "returned"
+    WASTED = "wasted"
+
+
 @dataclass(frozen=True, slots=True)
 class Custody:
     """What became of one removal, in thousandths; nothing may be negative or exceed `issued`."""
@@ -196,6 +230,16 @@ class Custody:
     def is_null(self) -> bool:
         """Whether it came back whole: a null transaction."""
         return self.returned == self.issued
+
+    def after(self, kind: StepKind, milli: int) -> Self:
+        """Return how it stands after a step; see `check_step`."""
+        match kind:
+            case StepKind.GIVEN:
+                return replace(self, given=self.given + milli)
+            case StepKind.RETURNED:
+                return replace(self, returned=self.returned + milli)
+            case StepKind.WASTED:
+                return replace(self, wasted=self.wasted + milli)
 
 
 def check_step(custody: Custody, milli: int, unit: Unit) -> None:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from dispensed.clock import Clock, site_date
 from dispensed.ledger.engine import Store
 from dispensed.ledger.post import Stamp
+from dispensed.model.controlled import ControlledOptions
 from dispensed.model.counting import CountPolicy
 from dispensed.model.repacking import RepackOptions
 from dispensed.services.changes import Changes
@@ -100,6 +101,7 @@ class Site:
     counting: CountPolicy = field(default_factory=CountPolicy)
     expiry: ExpiryOptions = field(default_factory=ExpiryOptions)
     repack: RepackOptions = field(default_factory=RepackOptions)
+    controlled: ControlledOptions = field(default_factory=ControlledOptions)
 
     def now(self) -> datetime:
         """Return the present instant in UTC."""

@@ -53,6 +53,7 @@ removal = Table(
     CheckConstraint("(remaining = 0) = (closed_at IS NOT NULL)", name="closed_when_equal"),
     CheckConstraint("order_ref IS NOT NULL OR override_reason <> ''", name="override_reason"),
     Index(None, "removed_at"),
+    Index(None, "item_id", "lot", "location_id", "removed_at"),
     sqlite_autoincrement=True,
 )
 Index(

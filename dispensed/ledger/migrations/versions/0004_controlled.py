@@ -320,6 +320,12 @@ def _removal() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index(
+        op.f("ix_removal_item_id_lot_location_id_removed_at"),
+        "removal",
+        ["item_id", "lot", "location_id", "removed_at"],
+        unique=False,
+    )
+    op.create_index(
         "ix_removal_open",
         "removal",
         ["id"],

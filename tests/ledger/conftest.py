@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import DATABASES
-from tests.pg import PostgresServer
+from tests.pg import Copies, PostgresServer
 
 
 @pytest.fixture
@@ -42,13 +42,12 @@ def new_ledger(
 
         yield copy
         return
-    server: PostgresServer = request.getfixturevalue("pg_server")
-    template = str(request.getfixturevalue("pg_template"))
+    copies: Copies = request.getfixturevalue("pg_copies")
 
-    def create() -> str:
-        made.append(server.create(template))
+    def take() -> str:
+        made.append(copies.take())
         return made[-1]
 
-    yield create
+    yield take
     for url in made:
-        server.drop(url)
+        copies.give_back(url)

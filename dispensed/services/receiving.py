@@ -8,12 +8,14 @@ from datetime import date
 from typing import TypeVar
 
 from dispensed.errors import Invalid
-from dispensed.ledger import catalog, post, receipts
+from dispensed.ledger import catalog, order_forms, post, receipts
 from dispensed.ledger.engine import Tx
+from dispensed.ledger.order_forms import OrderFormNeeded
 from dispensed.ledger.post import Move
 from dispensed.ledger.receipts import ReceiptRow
 from dispensed.model import gs1, ndc
 from dispensed.model.catalog import ExpirySource, Item, LocationKind, Lot, LotState
+from dispensed.model.controlled import RULES
 from dispensed.model.movement import MovementKind
 from dispensed.model.quantity import Quantity
 from dispensed.services import booking
@@ -29,7 +31,8 @@ class Receive:
     """What arrived: a GS1 scan, or item (id or NDC) with lot and expiry typed from the package.
 
     `quantity` is plain decimal text in the item's unit. Typed values beside a scan must agree with
-    it. `opening` books opening stock instead of a supplier's delivery.
+    it. `opening` books opening stock instead of a supplier's delivery. Schedule II is received
+    against a line of an order form (Form 222 or electronic order) that is on record.
     """
 
     request_id: str
@@ -42,6 +45,8 @@ class Receive:
     location: str = booking.RECEIVING
     reference: str = ""
     opening: bool = False
+    order_form: str | None = None
+    order_line: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +61,9 @@ async def receive(site: Site, asked: Receive, actor: str) -> ReceiptRow:
     """Book what arrived as released stock (or as recalled, when an open recall names the lot).
 
     Raises Invalid or NotFound naming the code and the numbers when item, lot, expiry or quantity is
-    missing, wrong or contradicts the scan; Conflict when the lot is known with another expiry. A
-    repeat of the same request returns the first receipt.
+    missing, wrong or contradicts the scan; Conflict when the lot is known with another expiry;
+    OrderFormNeeded, UnknownOrderForm or OverReceipt for schedule II. A repeat of the same request
+    returns the first receipt.
     """
     scan = None if asked.scan is None else gs1.parse_scan(asked.scan, today=site.today())
 
@@ -66,6 +72,7 @@ async def receive(site: Site, asked: Receive, actor: str) -> ReceiptRow:
         quantity = Quantity.parse(asked.quantity, package.item.unit)
         if not quantity:
             raise Invalid(f"item {package.item.item_id}: 0 {package.item.unit} received")
+        form = _order_line(site, asked, package.item)
         stamp = site.stamp(actor, asked.reference)
         lot = Lot(
             item_id=package.item.item_id,
@@ -90,6 +97,10 @@ async def receive(site: Site, asked: Receive, actor: str) -> ReceiptRow:
         )
         posted = post.post(tx, move, stamp, on_date=site.today())
         booking.sync_unbooked(tx, move.item_id, move.lot, move.target, stamp)
+        if form is not None and not posted.repeated:
+            order_forms.receive(
+                tx, posted.movement_id, *form, received_on=site.today(), stamp=stamp
+            )
         return receipts.record(
             tx, posted, order_ref=asked.reference, scan=asked.scan or "", stamp=stamp
         )
@@ -97,6 +108,21 @@ async def receive(site: Site, asked: Receive, actor: str) -> ReceiptRow:
     receipt = await site.store.write(write)
     site.changes.notify("stock")
     return receipt
+
+
+def _order_line(site: Site, asked: Receive, item: Item) -> tuple[str, int] | None:
+    """Return the order form and line that a receipt names; raises OrderFormNeeded without one."""
+    if asked.order_form is not None and asked.order_line is not None:
+        return asked.order_form, asked.order_line
+    if asked.order_form is not None or asked.order_line is not None:
+        raise Invalid("an order form and its line go together")
+    exempt = asked.opening and site.controlled.opening_without_form
+    if RULES[item.schedule].order_form and not exempt:
+        raise OrderFormNeeded(
+            f"item {item.item_id} is {item.schedule}: name the order form and the line on which"
+            " it was ordered"
+        )
+    return None
 
 
 def _package(tx: Tx, asked: Receive, scan: gs1.Scan | None) -> _Package:

@@ -18,6 +18,7 @@ class _Entry(NamedTuple):
 
 
 COMMANDS: Mapping[str, _Entry] = {
+    "batches": _Entry("outdates", "batches", "Pack, seal and send off returns and destructions."),
     "config": _Entry("setup", "config", "Check the configuration, or print an example."),
     "db": _Entry("setup", "db", "Bring the database to the present schema."),
     "devices": _Entry("devices", "devices", "Show how devices and drawers are; open one."),
@@ -27,6 +28,7 @@ COMMANDS: Mapping[str, _Entry] = {
     "lots": _Entry("book", "lots", "Show lots with stock, by expiry."),
     "movements": _Entry("book", "movements", "Show the journal of stock movements."),
     "recalls": _Entry("recalls", "recalls", "Read recall notices."),
+    "outdates": _Entry("outdates", "outdates", "Work the pull list; show what will expire unused."),
     "receive": _Entry("work", "receive", "Book what arrived."),
     "run": _Entry("setup", "run", "Run the daemon."),
     "stock": _Entry("book", "stock", "Show what is on hand, held, blocked and available."),

@@ -24,8 +24,8 @@ from dispensed.services.places import OUTDATE
 from dispensed.services.site import Site
 
 ACTOR = "expiry-scan"
-PULL = "pull"
-"""Kind of the discrepancy between what was pulled from a place and what the book held there."""
+COUNT = "count"
+"""Kind of the discrepancy that a pull leaves: who takes all from a place has counted it."""
 DAYS_MAX = 3650
 STATES = ("open", "done", "cancelled")
 
@@ -133,9 +133,10 @@ async def tasks(site: Site, *, state: str | None = "open") -> tuple[OutdateTask,
 async def pull(site: Site, pulled: Pulled, actor: str) -> OutdateTask:
     """Move what a person pulled to the segregated place, and end the task.
 
-    What was counted moves as far as the book holds it; a difference to the book opens a discrepancy
-    of kind `pull` at the place. Stock that is held for a fill is not moved: InsufficientStock. A
-    repeat of the same request returns the task; TaskDone when somebody else ended it.
+    What was counted moves as far as the book holds it. What the book holds beyond that is missing
+    at the place, what was counted beyond the book is found at the target: a discrepancy. Stock that
+    is held for a fill is not moved: InsufficientStock. A repeat of the same request returns the
+    task; TaskDone when somebody else ended it.
     """
     stamp = site.stamp(actor, pulled.reason)
 
@@ -165,7 +166,8 @@ async def pull(site: Site, pulled: Pulled, actor: str) -> OutdateTask:
             )
             movement_id = post.post(tx, move, stamp, on_date=site.today()).movement_id
             booking.sync_unbooked(tx, move.item_id, move.lot, move.target, stamp)
-        _note_difference(tx, task, source, counted - book, stamp)
+        place = source if counted < book else pulled.target
+        _note_difference(tx, task, place, counted - book, stamp)
         return outdates.finish(tx, task.id, counted=counted, movement_id=movement_id, stamp=stamp)
 
     task = await site.store.write(write)
@@ -185,7 +187,7 @@ def _note_difference(tx: Tx, task: OutdateTask, place: str, difference: int, sta
     if difference:
         discrepancies.add(
             tx,
-            kind=PULL,
+            kind=COUNT,
             item_id=task.item_id,
             lot=task.lot,
             location_id=place,

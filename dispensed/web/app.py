@@ -13,7 +13,16 @@ from dispensed.web import pages, problems
 from dispensed.web.auth import Sessions, principal
 from dispensed.web.context import Jobs, Web, WebOptions
 from dispensed.web.guard import Guard
-from dispensed.web.routers import cases, catalog, devices, dispenses, events, health, stock
+from dispensed.web.routers import (
+    cases,
+    catalog,
+    devices,
+    dispenses,
+    events,
+    health,
+    outdates,
+    stock,
+)
 from dispensed.web.schemas import Problem
 
 API = "/api/v1"
@@ -75,7 +84,7 @@ def _routes() -> FastAPI:
 
 def _api(app: FastAPI) -> APIRouter:
     api = APIRouter(prefix=API, dependencies=[Depends(principal)], responses=_REFUSALS)
-    for module in (catalog, stock, dispenses, devices, cases, events):
+    for module in (catalog, stock, dispenses, devices, cases, events, outdates):
         api.include_router(module.router)
 
     @api.get("/openapi.json", include_in_schema=False)

@@ -150,7 +150,7 @@ async def test_a_pull_moves_what_was_counted_and_the_rest_is_a_discrepancy(
     assert (await expiring.pull(site, Pulled(less, "58", "p1"), "ada")) == done
     await expiring.pull(site, Pulled(more, "41", "p2"), "ada")
     assert store.read_sync(lambda tx: read.book_of(tx, OUTDATE)) == {(ITEM, LOT): 98_000}
-    assert _differences(store) == {(SHELF, "pull"): -2000, (SHELF2, "pull"): 1000}
+    assert _differences(store) == {(SHELF, "count"): -2000, (OUTDATE, "count"): 1000}
     assert await expiring.tasks(site) == ()
     with pytest.raises(TaskDone, match=f"outdate task {less} was done by ada"):
         await expiring.pull(site, Pulled(less, "58", "p3"), "bob")
@@ -170,7 +170,7 @@ async def test_nothing_found_moves_nothing_and_all_of_it_is_a_discrepancy(
     (task,) = await expiring.plan_pulls(site, 130, "recounted", "tess")
     done = await expiring.pull(site, Pulled(task, "0", "p1"), "ada")
     assert (done.movement_id, done.why) == (None, "recounted")
-    assert _differences(store) == {(SHELF, "pull"): -100_000}
+    assert _differences(store) == {(SHELF, "count"): -100_000}
 
 
 async def test_what_is_held_for_a_fill_is_not_pulled(store: Store, journal: Journal) -> None:

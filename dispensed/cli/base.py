@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import NoReturn, ParamSpec, TypeVar
 
@@ -30,6 +31,24 @@ NEXT_STEPS: Mapping[str, str] = {
     "token_exists": "choose another name",
     "bad_formulary": "correct the named lines; nothing of the file was taken",
 }
+
+
+class Instant(click.ParamType[datetime]):
+    """A time in ISO form, such as `2026-11-01T08:00`; a date alone is the beginning of that day."""
+
+    name = "time"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """Read it; one without a zone stays without."""
+        try:
+            return datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is not a time such as 2026-11-01T08:00", param, ctx)
+
+
+INSTANT = Instant()
 
 
 class Failure(click.ClickException):

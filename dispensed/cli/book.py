@@ -2,17 +2,29 @@
 
 import asyncio
 import dataclasses
+import json
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import TextIO
 
 import click
 
-from dispensed.cli.base import Failure, json_option, settings_of, told, write_json, write_table
+from dispensed.cli.base import (
+    INSTANT,
+    Failure,
+    json_option,
+    settings_of,
+    told,
+    write_json,
+    write_table,
+)
 from dispensed.cli.offline import opened_site
 from dispensed.ledger import audit
+from dispensed.ledger.as_of import AsOfRow, TimeSense
 from dispensed.model.quantity import format_milli
 from dispensed.services import stock as services
-from dispensed.web.schemas import LotOut, MovementOut, Page, StockOut
+from dispensed.web.schemas import LotOut, MovementOut, Page, StockAsOfOut, StockOut
 
 NUMBERS = frozenset({"on hand", "held", "blocked", "available", "quantity", "id", "dispense"})
 LIMIT_MAX = 100_000
@@ -23,14 +35,43 @@ ANCHORS_FILE = "anchors.jsonl"
 @click.option("--item", help="Only this item.")
 @click.option("--lot", help="Only this lot.")
 @click.option("--location", help="Only this place.")
+@click.option(
+    "--as-of",
+    "at",
+    type=INSTANT,
+    help="What lay there at a time such as 2026-11-01T08:00, in the site's zone or in its own.",
+)
+@click.option(
+    "--by",
+    type=click.Choice([each.value for each in TimeSense]),
+    default=TimeSense.OCCURRED.value,
+    show_default=True,
+    help="With --as-of: as it is known now (occurred), or as the book said then (recorded).",
+)
 @json_option
 @click.pass_context
 @told
-def stock(
-    ctx: click.Context, item: str | None, lot: str | None, location: str | None, *, as_json: bool
+def stock(  # noqa: PLR0913 - the filters of one query
+    ctx: click.Context,
+    item: str | None,
+    lot: str | None,
+    location: str | None,
+    at: datetime | None,
+    by: str,
+    *,
+    as_json: bool,
 ) -> None:
     """Show what is on hand, held, blocked and available, by item, lot and place."""
     with opened_site(settings_of(ctx)) as site:
+        if at is not None:
+            instant = at if at.utcoffset() is not None else at.replace(tzinfo=site.zone)
+            then = asyncio.run(
+                services.stock_as_of(
+                    site, instant, by=TimeSense(by), item_id=item, lot=lot, location=location
+                )
+            )
+            _write_then(then, as_json=as_json)
+            return
         rows = asyncio.run(services.stock(site, item_id=item, lot=lot, location=location))
     if as_json:
         page: Page[StockOut] = Page(rows=[StockOut.of(row) for row in rows])
@@ -52,6 +93,29 @@ def stock(
                 format_milli(row.held),
                 format_milli(row.blocked),
                 format_milli(row.available),
+                row.unit,
+            )
+            for row in rows
+        ],
+        right=NUMBERS,
+    )
+
+
+def _write_then(rows: Sequence[AsOfRow], *, as_json: bool) -> None:
+    if as_json:
+        page: Page[StockAsOfOut] = Page(rows=[StockAsOfOut.of(row) for row in rows])
+        write_json(page.model_dump(mode="json"))
+        return
+    write_table(
+        ("item", "name", "lot", "expiry", "place", "on hand", "unit"),
+        [
+            (
+                row.item_id,
+                f"{row.name} {row.strength}",
+                row.lot,
+                str(row.expiry or "unknown"),
+                row.location_id,
+                format_milli(row.milli),
                 row.unit,
             )
             for row in rows
@@ -171,20 +235,31 @@ def movements(  # noqa: PLR0913 - the filters of one query
 
 
 @click.command()
+@click.option(
+    "--findings",
+    "file",
+    type=click.File("w", encoding="utf-8", lazy=False),
+    help="Write every finding there, a JSON object a line; only the first 100 are printed.",
+)
 @json_option
 @click.pass_context
 @told
-def verify(ctx: click.Context, *, as_json: bool) -> None:
+def verify(ctx: click.Context, file: TextIO | None, *, as_json: bool) -> None:
     """Recompute the journal's chain, all balances and holds; status 1 when anything is wrong.
 
     The end of a sound journal is kept as an anchor in state_dir, outside the database, and compared
     the next time. Nothing is ever repaired.
     """
+
+    def tell(finding: audit.Finding) -> None:
+        if file is not None:
+            file.write(json.dumps(dataclasses.asdict(finding)) + "\n")
+
     settings = settings_of(ctx)
     anchors = settings.state_dir / ANCHORS_FILE
     with opened_site(settings) as site:
         known = anchors if anchors.exists() else None
-        report = site.store.read_sync(lambda tx: audit.verify(tx, anchors=known))
+        report = site.store.read_sync(lambda tx: audit.verify(tx, anchors=known, tell=tell))
         if report.ok:
             _anchor(anchors, audit.Head(report.head_id, report.head_hash), site.now())
     if as_json:

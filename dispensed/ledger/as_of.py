@@ -42,10 +42,11 @@ class AsOfRow:
     milli: int
 
 
-_TIMES: dict[TimeSense, Column[datetime]] = {
+TIMES: dict[TimeSense, Column[datetime]] = {
     TimeSense.OCCURRED: t.movement.c.occurred_at,
     TimeSense.RECORDED: t.movement.c.recorded_at,
 }
+"""The column that decides, by sense."""
 
 
 def balances_as_of(
@@ -66,7 +67,7 @@ def balances_as_of(
         select(
             line.item_id, line.lot, line.source, line.target, func.sum(line.milli).label("moved")
         )
-        .where(_TIMES[by] <= at)
+        .where(TIMES[by] <= at)
         .group_by(line.item_id, line.lot, line.source, line.target)
     )
     if item_id is not None:

@@ -26,9 +26,12 @@ from dispensed.model.movement import MovementKind
 PAGE = 2000
 """Movements read at once."""
 FINDINGS_MAX = 100
-"""Findings that are kept; more are only counted."""
+"""Findings that a report keeps; more are counted, and told to who listens."""
 
+Tell = Callable[["Finding"], None]
 _Cell = tuple[str, str, str]
+_UNREADABLE = (DBAPIError, OverflowError)
+"""What reading damaged rows raises: text that is no UTF-8, a time beyond every calendar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,23 +72,37 @@ class Head:
 
 @dataclass(slots=True)
 class _Findings:
+    tell: Tell
     kept: list[Finding] = field(default_factory=list)
     total: int = 0
 
     def add(self, code: str, subject: str, text: str) -> None:
         self.total += 1
+        finding = Finding(code, subject, text)
+        self.tell(finding)
         if len(self.kept) < FINDINGS_MAX:
-            self.kept.append(Finding(code, subject, text))
+            self.kept.append(finding)
 
     @contextmanager
     def of_damage(self, subject: str) -> Iterator[None]:
         """Turn rows that the database cannot read into a finding; a lost connection raises."""
         try:
             yield
-        except DBAPIError as error:
-            if error.connection_invalidated:
-                raise
-            self.add("unreadable", subject, str(error.orig))
+        except _UNREADABLE as error:
+            self.add("unreadable", subject, _damage(error))
+
+
+def _damage(error: DBAPIError | OverflowError) -> str:
+    """Say what is wrong with stored rows; raises the error when it is the connection."""
+    if not isinstance(error, DBAPIError):
+        return str(error)
+    if error.connection_invalidated:
+        raise error
+    return str(error.orig)
+
+
+def _nobody(finding: Finding) -> None:
+    del finding
 
 
 def verify(
@@ -93,13 +110,15 @@ def verify(
     *,
     anchors: Path | None = None,
     progress: Callable[[int], None] | None = None,
+    tell: Tell = _nobody,
 ) -> VerifyReport:
     """Check the whole ledger in one snapshot; `progress` is told how many movements were read.
 
-    Memory grows with the number of balances, not of movements. Keeps a core busy: run it in a
-    process of its own. Raises nothing for what it finds.
+    `tell` gets every finding, also those beyond the FINDINGS_MAX that the report keeps. Memory
+    grows with the number of balances, not of movements. Keeps a core busy: run it in a process of
+    its own. Raises nothing for what it finds.
     """
-    found = _Findings()
+    found = _Findings(tell)
     fixed = _read_anchors(anchors, found) if anchors is not None else {}
     cells: dict[_Cell, int] = defaultdict(int)
     last = Head(0, t.GENESIS_HASH)
@@ -189,7 +208,10 @@ def _follow(
     for row in _movements(tx, found):
         subject = f"movement {row.id}"
         if row.id != last.id + 1:
-            found.add("movement_missing", f"movement {last.id + 1}", f"{subject} follows {last.id}")
+            gap = f"movement {last.id + 1}"
+            if row.id != last.id + 2:
+                gap = f"movements {last.id + 1} to {row.id - 1}"
+            found.add("movement_missing", gap, f"{subject} follows {last.id}")
         elif row.prev_hash != last.hash:
             text = f"it does not carry the hash of movement {last.id}: one of the two was changed"
             found.add("chain_broken", subject, text)
@@ -204,7 +226,9 @@ def _follow(
 
 def _add_up(row: Row[Any], cells: dict[_Cell, int], found: _Findings) -> None:
     subject = f"movement {row.id}"
-    if type(row.milli) is not int or row.milli <= 0 or row.source == row.target:
+    names = (row.item_id, row.lot, row.source, row.target)
+    readable = type(row.milli) is int and all(isinstance(name, str) for name in names)
+    if not readable or row.milli <= 0 or row.source == row.target:
         found.add("movement_bad", subject, f"{row.milli!r} from {row.source} to {row.target}")
         return
     cells[row.item_id, row.lot, row.target] += row.milli
@@ -222,9 +246,8 @@ def _movements(tx: Connection, found: _Findings) -> Iterator[Row[Any]]:
         query = select(t.movement).where(t.movement.c.id > after).order_by(t.movement.c.id)
         try:
             rows = list(tx.execute(query.limit(PAGE)))
-        except DBAPIError as error:
-            if error.connection_invalidated:
-                raise
+        except _UNREADABLE as error:
+            _damage(error)
             rows = _readable(tx, query, after, found)
             if not rows:
                 raise
@@ -249,8 +272,8 @@ def _readable(
     for number in range(after + 1, after + PAGE + 1):
         try:
             rows += tx.execute(query.where(t.movement.c.id == number)).all()
-        except DBAPIError as error:
-            bad[number] = str(error.orig)
+        except _UNREADABLE as error:
+            bad[number] = _damage(error)
     if rows:
         for number, text in bad.items():
             found.add("movement_unreadable", f"movement {number}", text)

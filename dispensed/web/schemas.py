@@ -9,6 +9,7 @@ from typing import Annotated, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from dispensed.ledger.as_of import AsOfRow
 from dispensed.ledger.read import LotRow, MovementRow, StockRow
 from dispensed.ledger.receipts import ReceiptRow
 from dispensed.model.catalog import ID_LENGTH_MAX, Item, Location, Schedule, Storage
@@ -198,6 +199,33 @@ class StockOut(Out):
             held=QuantityOut.of(row.held, row.unit),
             blocked=QuantityOut.of(row.blocked, row.unit),
             available=QuantityOut.of(row.available, row.unit),
+        )
+
+
+class StockAsOfOut(Out):
+    """What lay of one lot at one place at an instant; below zero while facts are known in part."""
+
+    item_id: str
+    name: str
+    strength: str
+    schedule: str
+    lot: str
+    expiry: date | None
+    location_id: str
+    on_hand: QuantityOut
+
+    @classmethod
+    def of(cls, row: AsOfRow) -> Self:
+        """Shape one row."""
+        return cls(
+            item_id=row.item_id,
+            name=row.name,
+            strength=row.strength,
+            schedule=row.schedule,
+            lot=row.lot,
+            expiry=row.expiry,
+            location_id=row.location_id,
+            on_hand=QuantityOut.of(row.milli, row.unit),
         )
 
 

@@ -3,8 +3,10 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from pydantic import AwareDatetime
 
 from dispensed.ledger import receipts
+from dispensed.ledger.as_of import TimeSense
 from dispensed.services import places, receiving, stock
 from dispensed.services.receiving import Receive
 from dispensed.services.stock import Transfer
@@ -21,21 +23,34 @@ from dispensed.web.schemas import (
     Page,
     ReceiptIn,
     ReceiptOut,
+    StockAsOfOut,
     StockOut,
     TransferIn,
 )
 
 router = APIRouter(tags=["stock"])
 DAYS_MAX = 36_500
+OCCURRED = TimeSense.OCCURRED
 
 
 @router.get("/stock")
 async def stock_of(
-    web: WebContext, item: Filter = None, lot: Filter = None, location: Filter = None
-) -> Page[StockOut]:
-    """What is on hand, held, blocked and available, by item, lot and place."""
-    rows = await stock.stock(web.site, item_id=item, lot=lot, location=location)
-    return Page(rows=[StockOut.of(row) for row in rows])
+    web: WebContext,
+    item: Filter = None,
+    lot: Filter = None,
+    location: Filter = None,
+    as_of: Annotated[AwareDatetime | None, Query(description="an instant with its zone")] = None,
+    by: Annotated[TimeSense, Query(description="which time of a movement counts")] = OCCURRED,
+) -> Page[StockOut] | Page[StockAsOfOut]:
+    """What is on hand, held, blocked and available, or what lay there at an instant.
+
+    As of an instant by `occurred`: as it is known now; by `recorded`: as the book said then.
+    """
+    if as_of is None:
+        rows = await stock.stock(web.site, item_id=item, lot=lot, location=location)
+        return Page[StockOut](rows=[StockOut.of(row) for row in rows])
+    then = await stock.stock_as_of(web.site, as_of, by=by, item_id=item, lot=lot, location=location)
+    return Page[StockAsOfOut](rows=[StockAsOfOut.of(row) for row in then])
 
 
 @router.get("/lots")

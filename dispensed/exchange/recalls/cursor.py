@@ -67,7 +67,8 @@ class Cursor:
         glued = _GLUED.match(token.text)
         if glued is not None and glued.group(2).lower() in UNITS:
             short = glued.group(2).lower() in _SHORT_UNITS
-            if trusted and (short or len(glued.group(1)) >= _LONG_NUMBER_MIN - 1):
+            long = len(glued.group(1)) >= _LONG_NUMBER_MIN - 1
+            if trusted and (short or (long and "-" not in token.text)):
                 return None
             return f"{glued.group(1)} {UNITS[glued.group(2).lower()]}", self.index
         if _NUMBER.match(token.text) is None:
@@ -77,7 +78,8 @@ class Cursor:
         if index < len(self.tokens) and self.tokens[index].text in {"-", "'"}:
             index += 1
         unit = "count" if self._is_plural(index) else self._unit(index)
-        if not unit or (trusted and last == self.index and len(amount) >= _LONG_NUMBER_MIN):
+        long_number = amount.isdigit() and len(amount) >= _LONG_NUMBER_MIN
+        if not unit or (trusted and last == self.index and long_number):
             return None
         return f"{amount} {unit}", index
 

@@ -1,6 +1,6 @@
 """What a text of a notice is made of, once it was read: lots, dates, NDCs, labels, headings."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -8,7 +8,8 @@ class Reason(StrEnum):
     """Why a stretch of text needs a person."""
 
     NOT_READ = "looks like a lot and could not be placed"
-    RANGE = "a range of lots is not expanded"
+    RANGE = "a range of lots that could not be written out"
+    WRITTEN_OUT = "a range of lots, written out by its counter"
     PART = "lots named by a part of their number"
     SUFFIX = "the printed lot may carry more characters"
     EXCLUDED = "named as an exception"
@@ -81,10 +82,34 @@ class Doubt:
     reason: Reason
 
 
-@dataclass(slots=True)
 class Reading:
-    """What was read of a text."""
+    """What was read of a text so far: events and doubts in its order, and an open heading."""
 
-    events: list[Event] = field(default_factory=list)
-    doubts: list[Doubt] = field(default_factory=list)
-    other_lots: list[Lot] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.doubts: list[Doubt] = []
+        self.other_lots: list[Lot] = []
+        self.heading: set[str] = set()
+        self._start = self._end = -1
+
+    def head(self, start: int, end: int, feature: str) -> None:
+        """Add a word or quantity to the heading."""
+        if self._start < 0:
+            self._start = start
+        self._end = end
+        self.heading.add(feature)
+
+    def end_heading(self) -> None:
+        """Make an event of the heading, if there is one."""
+        if self.heading:
+            self.events.append(Heading(self._start, self._end, frozenset(self.heading)))
+        self.heading = set()
+        self._start = self._end = -1
+
+    def last_is(self, kind: type[Lot | Expiry]) -> bool:
+        """Return whether the last event is of a kind."""
+        return bool(self.events) and isinstance(self.events[-1], kind)
+
+    def doubt(self, start: int, end: int, reason: Reason) -> None:
+        """Note a stretch that was not understood."""
+        self.doubts.append(Doubt(start, end, reason))

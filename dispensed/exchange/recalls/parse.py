@@ -7,6 +7,7 @@ come from how notices are written and are not proven complete; that is why every
 be a lot ends up in a pair or in `unresolved`.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -16,9 +17,10 @@ from dispensed.exchange.recalls.labels import find_known_labels
 from dispensed.exchange.recalls.ndcs import find_claims
 from dispensed.exchange.recalls.notice import Notice
 from dispensed.exchange.recalls.scan import read_text
-from dispensed.exchange.recalls.tokens import fold
+from dispensed.exchange.recalls.tokens import fold, tokenise
 from dispensed.exchange.recalls.whole import AllLots, find_all_lots
 
+_NAME = re.compile(r"[A-Za-z]{5}")
 _OF_LOTS = frozenset({Reason.RANGE, Reason.PART, Reason.SUFFIX})
 """The doubts that matter in a description; most of its numbers are no lots."""
 
@@ -72,8 +74,9 @@ def parse(notice: Notice) -> ParsedRecall:
         else (notice.code_info)
     )
     seam = len(notice.code_info)
-    codes = _read(text, products, described=False, seam=seam if notice.more_code_info else -1)
-    described = _read(notice.product_description, products, described=True, seam=-1)
+    described = _read(notice.product_description, products, frozenset(), seam=None)
+    names = _names(fold(notice.product_description), described.lots)
+    codes = _read(text, products, names, seam=seam if notice.more_code_info else -1)
     pairs, whole = codes.pairs, any(not place.part for place in codes.whole)
     codes.doubts.extend(_doubts_of_all(codes))
     doubts: list[Doubt] = []
@@ -119,11 +122,25 @@ def _doubts_of_all(part: _Part) -> Iterator[Doubt]:
             yield Doubt(place.start, place.end, Reason.ALL_LIMITED)
 
 
-def _read(text: str, products: Products, *, described: bool, seam: int) -> _Part:
-    """Read one text; `seam` is where it was cut in two, -1 for a whole one."""
+def _names(source: str, lots: Iterable[Lot]) -> frozenset[str]:
+    """Return the names with digits that a description has for its products, in lower case."""
+    own = {lot.text.lower() for lot in lots}
+    return frozenset(
+        token.lower
+        for token in tokenise(source)
+        if token.has_digit and token.lower not in own and _NAME.search(token.text)
+    )
+
+
+def _read(text: str, products: Products, names: frozenset[str], *, seam: int | None) -> _Part:
+    """Read one text; `seam` is where it was cut in two, -1 for a whole one.
+
+    None means a description, in which nothing is a lot without a word that says so.
+    """
+    described = seam is None
     source = fold(text)
     labels = find_known_labels(source, frozenset(products.by_label))
-    reading = read_text(source, find_claims(source), labels, needs_word=described)
+    reading = read_text(source, find_claims(source), labels, names, needs_word=described)
     doubts = list(reading.doubts)
     if not any(isinstance(event, Lot) for event in reading.events):
         reading.events.extend(reading.other_lots)
@@ -135,7 +152,7 @@ def _read(text: str, products: Products, *, described: bool, seam: int) -> _Part
     ndcs = bind_ndcs(reading.events, products, doubts)
     pairs: list[Pair] = []
     for lot, expiry, own in zip(lots, expiries, ndcs, strict=True):
-        if seam in {lot.end, lot.start - 1} and seam >= 0:
+        if seam in {lot.end, lot.start - 1} and lot.start > 0:
             doubts.append(Doubt(lot.start, lot.end, Reason.CUT))
         else:
             pairs += (Pair(ndc, lot.text, expiry) for ndc in own or (None,))

@@ -19,7 +19,7 @@ _WORD = re.compile(r"[A-Za-z]+")
 _INNER = re.compile(r"[-/.@:_+\\]")
 _KEYWORDS = (
     r"lots?|lotno|batch|batches|exp|expiry|expires|expiration|bud|ndc|upc|discard|date|"
-    r"expirydate|expdate|no"
+    r"expirydate|expdate|no|mg|mcg|ml"
 )
 _KEYWORD = re.compile(rf"(?:{_KEYWORDS})", re.IGNORECASE)
 _GLUED_HEAD = re.compile(
@@ -27,6 +27,7 @@ _GLUED_HEAD = re.compile(
     r"(?=date|number|code|by)",
     re.IGNORECASE,
 )
+_GLUED_RANGE = re.compile(r"(to|thru|through|and)(?=[0-9])")
 _GLUED_TAIL = re.compile(r"(?<=[0-9])(exp|lots?|batch|bud|expiry|ndc)\Z", re.IGNORECASE)
 _DIGIT = re.compile(r"[0-9]")
 _SHAPES = str.maketrans(
@@ -104,7 +105,7 @@ def _first_cut(text: str) -> int:
     """Return how many characters the first token of an unbroken run has."""
     if len(text) == 1 or not text[0].isalnum():
         return 1
-    head = _GLUED_HEAD.match(text)
+    head = _GLUED_HEAD.match(text) or _GLUED_RANGE.match(text)
     if head is not None:
         return head.end()
     dates = _TWO_DATES.match(text)
@@ -125,8 +126,10 @@ def _divides(text: str, left: int, at: int, codes_follow: bool) -> bool:  # noqa
     after_match = _PART.match(text, at + 1)
     after = after_match.group() if after_match else ""
     words = before.isalpha(), after.isalpha()
-    if _KEYWORD.fullmatch(before) or _KEYWORD.fullmatch(after) or all(words):
+    if _KEYWORD.fullmatch(before) or _KEYWORD.fullmatch(after):
         return True
+    if all(words):
+        return text[at] != "-"
     match text[at]:
         case ":":
             return not (codes_follow and before.isdigit())

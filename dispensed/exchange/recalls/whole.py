@@ -14,7 +14,7 @@ _ALL = re.compile(
     re.IGNORECASE,
 )
 _ALL_WITHIN = re.compile(
-    r"\ball\s+(?:within|unexpired|remaining)\b|\ball\b[^.;]{0,80}\b(?:subject\s+to\s+recall|recalled)"
+    r"\ball\s+(?:within|unexpired|remaining)\b|\ball\b[^;]{0,80}\b(?:subject\s+to\s+recall|recalled)"
     r"|\b(?:lots?|batch(?:es)?)\b[\s#:'s(numbers)]{0,12}\ball\b(?=\s*(?:[.;,]|[a-z]\)|\Z))",
     re.IGNORECASE,
 )

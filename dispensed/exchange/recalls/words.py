@@ -25,20 +25,20 @@ _LISTS: dict[Sense, str] = {
     ),
     Sense.EXPIRY: (
         "exp exps expiry expirys expiries expire expires expired expiration expirations expiring "
-        "expriation expirations expiraton expirary exo xp expy expdate expirydate bud buds "
+        "expriation expirations expiraton expirary exo xp ep expy expdate expirydate bud buds "
         "discard beyond bef ed"
     ),
     Sense.OTHER_DATE: (
         "mfg mfd mfr manufactured manufacture manufacturing made compounded compounding dispensed "
         "distributed distribution shipped shipment sold dom reassay retest released produced "
-        "production filled prepared dated purchased received packaged repackaged packed"
+        "production filled prepared purchased received packaged repackaged packed"
     ),
     Sense.FILLER: (
         "no nos num number numbers numer numbes numbers s code codes date dates by of on the is "
         "are a an includes include including following listed below recalled affected product "
         "products bulk tray vial kit inclusive also additional added more individual "
         "respectively both each with within used before after best if do not for in as has have "
-        "label labeled labelled unknown none na n all any entire "
+        "dated label labeled labelled unknown none na n all any entire "
     ),
     Sense.AND: "and or plus",
     Sense.RANGE: "to through thru until between from",

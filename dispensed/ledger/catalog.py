@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from sqlalchemy import Connection, Row, bindparam, insert, or_, select, update
 
 from dispensed.errors import Conflict
-from dispensed.ledger import recall_blocks
+from dispensed.ledger import recall_blocks, recall_cases
 from dispensed.ledger import tables as t
 from dispensed.ledger.rules import UnknownItem, UnknownLocation, UnknownLot
 from dispensed.ledger.stamp import Stamp, audit
@@ -54,7 +54,7 @@ def put_item(tx: Connection, item: Item, stamp: Stamp) -> None:
     """Add an item, or change what may change of a known one; raises ItemConflict for another unit.
 
     Also raised when the NDC or GTIN belongs to another item. Putting the same item again does
-    nothing.
+    nothing. Recalls that name its code hold its lots from then on.
     """
     _check_codes_free(tx, item)
     values = {
@@ -81,11 +81,13 @@ def put_item(tx: Connection, item: Item, stamp: Stamp) -> None:
     if known is None:
         tx.execute(insert(t.item), values)
         audit(tx, stamp, "item.added", f"item {item.item_id}", {"name": item.name})
+        recall_cases.match_item(tx, item, stamp)
         return
     if known.unit is not item.unit:
         raise ItemConflict(f"item {item.item_id} is kept in {known.unit}, not in {item.unit}")
     tx.execute(update(t.item).where(t.item.c.item_id == item.item_id).values(values))
     audit(tx, stamp, "item.changed", f"item {item.item_id}", {"was": repr(known)})
+    recall_cases.match_item(tx, item, stamp)
 
 
 # Built once: these are asked with every movement.

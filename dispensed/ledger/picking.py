@@ -198,3 +198,21 @@ def pick_movements(tx: Tx, dispense_id: int) -> tuple[tuple[int, str, str, int],
         .order_by(movement.c.id.desc())
     )
     return tuple((row.id, row.lot, row.source, row.milli) for row in rows)
+
+
+def trays_with(tx: Tx, item_id: str, lot_number: str) -> tuple[int, ...]:
+    """Return the dispenses in whose tray a lot lies."""
+    into = case((movement.c.target == FILL_LOCATION, movement.c.milli), else_=-movement.c.milli)
+    rows = tx.execute(
+        select(movement.c.dispense_id)
+        .where(
+            movement.c.item_id == item_id,
+            movement.c.lot == lot_number,
+            movement.c.dispense_id.is_not(None),
+            or_(movement.c.target == FILL_LOCATION, movement.c.source == FILL_LOCATION),
+        )
+        .group_by(movement.c.dispense_id)
+        .having(func.sum(into) > 0)
+        .order_by(movement.c.dispense_id)
+    )
+    return tuple(int(row.dispense_id) for row in rows)

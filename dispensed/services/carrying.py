@@ -5,6 +5,7 @@ the inbox on its way here. An unknown outcome makes the dispense `in_doubt`: not
 the machine is asked, and otherwise a person counts.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 
@@ -144,15 +145,29 @@ async def _deliver(site: Site, work: Commanded) -> None:
         for hold in work.holds
     )
     order = PickOrder(work.holds[0].order_id, lines)
-    report = await site.machines.cabinet(work.device).deliver(
-        order, timeout_s=site.options.command_timeout_s
-    )
+    cabinet = site.machines.cabinet(work.device)
+    await site.gate.pass_through(partial(_blocked, site, work.holds))
+    report = await cabinet.deliver(order, timeout_s=site.options.command_timeout_s)
     await _check_booked(site, work.device, report)
 
 
 async def _count(site: Site, work: Commanded, hold: HeldRow) -> None:
-    counter = site.machines.counter(work.device)
-    await counter.count(_job(hold, work.item), timeout_s=site.options.command_timeout_s)
+    """Command one job when its turn has come and its lot is not blocked at that moment."""
+    timeout_s = site.options.command_timeout_s
+    async with site.gate.alone(work.device or "", timeout_s):
+        counter = site.machines.counter(work.device)
+        await site.gate.pass_through(partial(_blocked, site, (hold,)))
+        await counter.count(_job(hold, work.item), timeout_s=timeout_s)
+
+
+async def _blocked(site: Site, holds: tuple[HeldRow, ...]) -> str | None:
+    """Say which lot of some holds must not be commanded any more, None for none."""
+
+    def look(tx: Tx) -> str | None:
+        found = (lot_is_blocked(tx, site, hold.item_id, hold.lot) for hold in holds)
+        return next((blocked for blocked in found if blocked is not None), None)
+
+    return await site.store.read(look)
 
 
 def _job(hold: HeldRow, item: Item) -> CountJob:
@@ -282,6 +297,16 @@ def _attempt(holds: tuple[HeldRow, ...]) -> tuple[HeldRow, ...]:
     return tuple(
         hold for hold in holds if int(hold.order_id.rpartition("-")[2]) // JOBS_PER_ATTEMPT == last
     )
+
+
+def in_flight(tx: Tx, lots: Collection[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Return (device, order id) of each command under way that may give stock of some lots."""
+    found: list[tuple[str, str]] = []
+    for row in dispenses.in_states(tx, (DispenseState.COMMANDED,)):
+        last = _attempt(picking.holds(tx, row.id))
+        if row.device_id is not None and any((hold.item_id, hold.lot) in lots for hold in last):
+            found.append((row.device_id, last[0].order_id))
+    return tuple(found)
 
 
 async def _ask_cabinet(site: Site, row: DispenseRow, order_id: str) -> bool:

@@ -12,6 +12,8 @@ from dispensed.model.controlled import ControlledOptions
 from dispensed.model.counting import CountPolicy
 from dispensed.model.repacking import RepackOptions
 from dispensed.services.changes import Changes
+from dispensed.services.gate import CommandGate
+from dispensed.services.recall_options import RecallOptions
 from drivers.base import (
     Cabinet,
     Counter,
@@ -102,6 +104,8 @@ class Site:
     expiry: ExpiryOptions = field(default_factory=ExpiryOptions)
     repack: RepackOptions = field(default_factory=RepackOptions)
     controlled: ControlledOptions = field(default_factory=ControlledOptions)
+    recalls: RecallOptions = field(default_factory=RecallOptions)
+    gate: CommandGate = field(default_factory=CommandGate)
 
     def now(self) -> datetime:
         """Return the present instant in UTC."""

@@ -1,16 +1,4 @@
-"""Count tasks, the rounds of counting and their results, and the book at the instant of a count.
-
-What happened before a count and what after it is decided by `occurred_at`, because a machine's
-message or a person's note may be recorded late: a movement that occurred at or before the instant
-belongs to the book of the count whenever it is recorded. Where the counter tells the journal's
-position instead, every movement up to it was before the count; one behind it only if it had
-occurred before that position was written. Movements that were recorded when the task was opened are
-always before. A movement that is recorded after a count was judged and had occurred before it is
-found by `late_movements`; its place is counted again.
-
-Stock that machines say left a place without the book having it (`unbooked`) is taken off the book:
-it had been there, so the count must not find it again.
-"""
+"""Count tasks, and the rounds of counting with their results."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -18,19 +6,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, case, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, insert, or_, select, update
 
-from dispensed.errors import Conflict, Invalid, NotFound
+from dispensed.errors import Conflict, NotFound
 from dispensed.ledger import tables as t
 from dispensed.ledger.catalog import get_item, get_location, get_lot
+from dispensed.ledger.count_book import BadCount, Scope, head, within
 from dispensed.ledger.journal import Cell
 from dispensed.ledger.stamp import Stamp, audit
+from dispensed.model.catalog import Schedule
 from dispensed.model.counting import CountKind, CountSource, CountState, check_transition
 
 LATE_MAX = 1000
 """Most late movements and tasks that are looked at at once."""
-Lots = dict[tuple[str, str], int]
-"""Thousandths by item and lot."""
 
 
 class UnknownCount(NotFound):
@@ -43,20 +31,6 @@ class CountExists(Conflict):
     """The request id was used before for another count."""
 
     code: ClassVar[str] = "count_exists"
-
-
-class BadCount(Invalid):
-    """The count names no place that holds stock, an instant or lot outside of the task, ..."""
-
-    code: ClassVar[str] = "bad_count"
-
-
-class Scope(NamedTuple):
-    """What is counted: a place, there one item or all, of it one lot or all."""
-
-    location_id: str
-    item_id: str | None = None
-    lot: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,12 +226,47 @@ def page(
     return tuple(_task(row) for row in tx.execute(query.order_by(t.count_task.c.id).limit(limit)))
 
 
+def find_request(tx: Connection, request_id: str) -> int | None:
+    """Return the task that a request opened, None for a new request."""
+    query = select(t.count_task.c.id).where(t.count_task.c.request_id == request_id)
+    found = tx.execute(query).scalar()
+    return None if found is None else int(found)
+
+
+def closed_since(tx: Connection, since: datetime, limit: int) -> tuple[TaskRow, ...]:
+    """Return the tasks that were judged since an instant, the newest first."""
+    task = t.count_task.c
+    query = (
+        select(t.count_task)
+        .where(task.state == CountState.CLOSED.value, task.closed_at >= since)
+        .order_by(task.id.desc())
+        .limit(limit)
+    )
+    return tuple(_task(row) for row in tx.execute(query))
+
+
 def waiting(tx: Connection) -> frozenset[Scope]:
     """Return what somebody is to count at present."""
     task = t.count_task.c
     states = [state.value for state in CountState if state.waits]
     query = select(task.location_id, task.item_id, task.lot).where(task.state.in_(states))
     return frozenset(Scope(*row) for row in tx.execute(query))
+
+
+def controlled_at(tx: Connection, location_id: str) -> tuple[str, ...]:
+    """Return the controlled items that lie at a place."""
+    query = (
+        select(t.item.c.item_id)
+        .join(t.balance, t.balance.c.item_id == t.item.c.item_id)
+        .where(
+            t.balance.c.location_id == location_id,
+            t.balance.c.on_hand > 0,
+            t.item.c.schedule != Schedule.NONE.value,
+        )
+        .distinct()
+        .order_by(t.item.c.item_id)
+    )
+    return tuple(tx.scalars(query))
 
 
 def _check_scope(tx: Connection, scope: Scope) -> None:
@@ -277,69 +286,6 @@ def _task(row: Row[Any]) -> TaskRow:
     data = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
     data.pop("recorded_at")
     return TaskRow(**{**data, "kind": CountKind(row.kind), "state": CountState(row.state)})
-
-
-# ---------------------------------------------------------------- the book at an instant
-
-
-def head(tx: Connection) -> int:
-    """Return the number of the last movement."""
-    return int(tx.execute(select(t.chain_head.c.last_id)).scalar_one())
-
-
-def book_at(
-    tx: Connection, scope: Scope, *, since: int, at: datetime, position: int | None = None
-) -> Lots:
-    """Return what the book held of every lot in a scope at an instant; what it never held is out.
-
-    `since` is a movement that was recorded before the instant, `position` the last movement before
-    the count, where that is known. Raises BadCount for a position outside of the journal.
-    """
-    move = t.movement.c
-    after, claimed_until = move.occurred_at > at, at
-    if position is not None:
-        if not since <= position <= head(tx):
-            raise BadCount(f"position {position}: the journal since the task is {since} and later")
-        written = tx.execute(select(move.recorded_at).where(move.id == position)).scalar()
-        after = move.id > position
-        if written is not None:
-            after, claimed_until = after & (move.occurred_at >= written), written
-    book: Lots = defaultdict(int)
-    balance = t.balance.c
-    held = select(balance.item_id, balance.lot, balance.on_hand).where(
-        *_within(balance, scope, balance.location_id == scope.location_id)
-    )
-    for row in tx.execute(held):
-        book[row.item_id, row.lot] += row.on_hand
-    signed = case((move.target == scope.location_id, move.milli), else_=-move.milli)
-    ends = or_(move.source == scope.location_id, move.target == scope.location_id)
-    moved = (
-        select(move.item_id, move.lot, func.sum(signed).label("milli"))
-        .where(move.id > since, after, *_within(move, scope, ends))
-        .group_by(move.item_id, move.lot)
-    )
-    for row in tx.execute(moved):
-        book[row.item_id, row.lot] -= int(row.milli)
-    claim = t.unbooked.c
-    claimed = select(claim.item_id, claim.lot, claim.remaining).where(
-        claim.remaining > t.ZERO,
-        claim.occurred_at <= claimed_until,
-        *_within(claim, scope, claim.location_id == scope.location_id),
-    )
-    for row in tx.execute(claimed):
-        book[row.item_id, row.lot] -= row.remaining
-    return {key: milli for key, milli in book.items() if milli}
-
-
-def _within(
-    columns: Any, scope: Scope, *conditions: ColumnElement[bool]
-) -> list[ColumnElement[bool]]:
-    found = list(conditions)
-    if scope.item_id is not None:
-        found.append(columns.item_id == scope.item_id)
-    if scope.lot is not None:
-        found.append(columns.lot == scope.lot)
-    return found
 
 
 # ---------------------------------------------------------------- rounds and results
@@ -482,6 +428,6 @@ def late_movements(tx: Connection, number: int) -> tuple[int, ...]:
         move.occurred_at <= begin.counted_at,
         move.claim_id.is_(None),
         ~move.request_id.startswith(f"count:{number}:"),
-        *_within(move, scope, or_(move.source == scope.location_id, move.target == scope[0])),
+        *within(move, scope, or_(move.source == scope.location_id, move.target == scope[0])),
     )
     return tuple(tx.scalars(query.order_by(move.id).limit(LATE_MAX)))

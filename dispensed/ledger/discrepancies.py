@@ -137,6 +137,21 @@ def page(
     return tuple(_row(row) for row in tx.execute(query))
 
 
+def open_of(tx: Tx, kind: str, cell: Cell) -> tuple[int, int] | None:
+    """Return number and difference of the open discrepancy of a kind at a place, None for none."""
+    found = _open_row(tx, kind, cell.item_id, cell.lot, cell.location_id)
+    return None if found is None else (int(found.id), int(found.difference))
+
+
+def case_of(tx: Tx, kind: str, cell: Cell) -> tuple[int, int]:
+    """Return number and record of the open discrepancy of a kind at a place; raises NotFound."""
+    found = open_of(tx, kind, cell)
+    case_id = cases.open_case_of(tx, cell)
+    if found is None or case_id is None:
+        raise NotFound(f"no open {kind} discrepancy of lot {cell.lot} at {cell.location_id}")
+    return found[0], case_id
+
+
 def open_lots(tx: Tx, kind: str, location_id: str) -> set[tuple[str, str]]:
     """Return the (item, lot) pairs with an open discrepancy of a kind at a location."""
     rows = tx.execute(

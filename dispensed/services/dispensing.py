@@ -144,8 +144,8 @@ async def weigh(
         reading = await site.machines.scale(scale).weigh(timeout_s=site.options.weigh_timeout_s)
     except DriverError as error:
         raise DeviceProblem(f"scale: {error}; nothing was recorded, weigh again") from error
-    net_ug = _micrograms(reading)
-    readability_ug = max(site.options.scale_readability_ug, _step_ug(reading))
+    net_ug = micrograms(reading)
+    readability_ug = max(site.options.scale_readability_ug, step_ug(reading))
 
     def write(tx: Tx) -> DispenseRow:
         now = dispenses.get(tx, dispense_id)
@@ -190,17 +190,18 @@ def _record_weight(
     )
 
 
-def _micrograms(reading: WeightReading) -> int:
+def micrograms(reading: WeightReading) -> int:
+    """Return a weight in whole micrograms; raises DeviceProblem for a unit that is no mass."""
     scale = _MICROGRAMS.get(reading.unit)
     if scale is None:
         raise DeviceProblem(f"scale: unit {reading.unit!r} is not a mass; set the scale to grams")
-    micrograms = reading.value * scale
-    if micrograms != micrograms.to_integral_value():
+    exact = reading.value * scale
+    if exact != exact.to_integral_value():
         raise DeviceProblem(f"scale: {reading.value} {reading.unit} is finer than a microgram")
-    return int(micrograms)
+    return int(exact)
 
 
-def _step_ug(reading: WeightReading) -> int:
+def step_ug(reading: WeightReading) -> int:
     """Return how coarse the display may be.
 
     It steps by 1, 2 or 5 of its last digit (OIML R 76-1, 3.2.2) and does not say by which: 5.

@@ -8,6 +8,7 @@ from dispensed.ledger import accesses
 from dispensed.ledger.accesses import Opening
 from dispensed.ledger.engine import Tx
 from dispensed.ledger.post import Stamp
+from dispensed.services import counting
 from dispensed.services.site import Site
 from drivers.base import DrawerState
 from drivers.errors import DeviceRefused, DriverError
@@ -38,6 +39,8 @@ async def drawers(site: Site, device: str) -> tuple[DrawerState, ...]:
 
 async def open_drawer(site: Site, asked: Asked) -> DrawerState:
     """Open a drawer and return it as its sensor shows it; the audit trail gets before and after.
+
+    Controlled drugs that the book has in it are to be counted then (`counting.open_for_access`).
 
     A repeat of a request never opens again, not even after a restart: it returns how the drawer is
     when the first one opened it, and raises DeviceProblem while that is not known. Raises Conflict
@@ -77,9 +80,13 @@ def _begin(tx: Tx, *, asked: Asked, stamp: Stamp) -> Opening | None:
 
 async def _settle(site: Site, asked: Asked, outcome: dict[str, str]) -> None:
     stamp = _stamp(site, asked)
-    await site.store.write(
-        lambda tx: accesses.settle(tx, asked.device, asked.request_id, stamp, outcome=outcome)
-    )
+
+    def write(tx: Tx) -> None:
+        accesses.settle(tx, asked.device, asked.request_id, stamp, outcome=outcome)
+        if "error" not in outcome:
+            counting.open_for_access(tx, site, asked.device, asked.drawer, stamp)
+
+    await site.store.write(write)
     site.changes.notify("devices")
 
 

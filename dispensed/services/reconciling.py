@@ -7,7 +7,7 @@ from functools import partial
 import structlog
 
 from dispensed.errors import DeviceProblem
-from dispensed.ledger import catalog, discrepancies, inbox, read
+from dispensed.ledger import catalog, discrepancies, inbox, read, touches
 from dispensed.ledger.engine import Tx
 from dispensed.ledger.post import Stamp
 from dispensed.model.catalog import Item
@@ -91,16 +91,16 @@ def _compare(tx: Tx, *, site: Site, taken: _Taken) -> ReconcileReport | None:
         return None
     stamp = site.stamp(taken.actor)
     place = site.machines.location(device)
-    told, unknown = _told(tx, taken.snapshot, stamp)
+    there_now, unknown = told(tx, taken.snapshot, stamp)
     book = read.book_of(tx, place)
     moving = read.lots_commanded(tx, place)
     differing = skipped = 0
-    keys = sorted(set(told) | set(book) | discrepancies.open_lots(tx, SNAPSHOT, place))
+    keys = sorted(set(there_now) | set(book) | discrepancies.open_lots(tx, SNAPSHOT, place))
     for key in keys:
         if key in moving:
             skipped += 1
             continue
-        there, here = told.get(key, 0), book.get(key, 0)
+        there, here = there_now.get(key, 0), book.get(key, 0)
         differing += there != here
         discrepancies.set_difference(
             tx,
@@ -112,17 +112,26 @@ def _compare(tx: Tx, *, site: Site, taken: _Taken) -> ReconcileReport | None:
             detail=f"{device} holds {format_milli(there)}, the book {format_milli(here)}",
             stamp=stamp,
         )
+    touches.note_snapshot(
+        tx,
+        device=device,
+        location_id=place,
+        compared=len(keys) - skipped,
+        differing=differing,
+        skipped=skipped,
+        at=stamp.at,
+    )
     return ReconcileReport(
         device, len(keys) - skipped, differing, skipped, tuple(sorted(unknown)), settled=True
     )
 
 
-def _told(tx: Tx, snapshot: Snapshot, stamp: Stamp) -> tuple[dict[tuple[str, str], int], set[str]]:
+def told(tx: Tx, snapshot: Snapshot, stamp: Stamp) -> tuple[dict[tuple[str, str], int], set[str]]:
     """Sum a snapshot by item and lot; lots unknown so far are taken in, in quarantine."""
     packs: dict[str, list[Pack]] = defaultdict(list)
     for pack in snapshot.packs:
         packs[pack.article].append(pack)
-    told: dict[tuple[str, str], int] = defaultdict(int)
+    sums: dict[tuple[str, str], int] = defaultdict(int)
     unknown: set[str] = set()
     for article, held in packs.items():
         item: Item | None = catalog.find_item(tx, article)
@@ -131,5 +140,5 @@ def _told(tx: Tx, snapshot: Snapshot, stamp: Stamp) -> tuple[dict[tuple[str, str
             continue
         for pack in held:
             lot = booking.known_lot(tx, item, pack, stamp)
-            told[article, lot] += booking.pack_milli(item, pack)
-    return dict(told), unknown
+            sums[article, lot] += booking.pack_milli(item, pack)
+    return dict(sums), unknown

@@ -16,7 +16,9 @@ from dispensed.web.guard import Guard
 from dispensed.web.routers import (
     cases,
     catalog,
+    counts,
     devices,
+    discrepancies,
     dispenses,
     events,
     health,
@@ -84,7 +86,17 @@ def _routes() -> FastAPI:
 
 def _api(app: FastAPI) -> APIRouter:
     api = APIRouter(prefix=API, dependencies=[Depends(principal)], responses=_REFUSALS)
-    for module in (catalog, stock, dispenses, devices, cases, events, outdates):
+    for module in (
+        catalog,
+        stock,
+        counts,
+        discrepancies,
+        dispenses,
+        devices,
+        cases,
+        events,
+        outdates,
+    ):
         api.include_router(module.router)
 
     @api.get("/openapi.json", include_in_schema=False)

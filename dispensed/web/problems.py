@@ -132,6 +132,8 @@ STATUS: Mapping[str, tuple[int, str]] = {
     "more_than_dispensed": (409, "see /api/v1/trace/dispenses/... for what is outside"),
     "not_handed_out": (409, "void the fill; what was picked goes back by itself"),
     "trace_too_long": (409, "see /api/v1/movements?lot=..."),
+    "repack_label_in_doubt": (409, "look at the printer; print again with a reason"),
+    "repack_not_packed": (409, "pack the run first"),
     "own_ancestor": (409, "see /api/v1/trace/lots/... for the origin of both lots"),
     "token_exists": (409, "choose another name"),
     "unverified": (409, "verify the fill first"),

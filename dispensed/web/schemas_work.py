@@ -7,7 +7,6 @@ from typing import Annotated, Literal, Self, cast
 from pydantic import Field
 
 from dispensed.devices.supervisor import LinkState
-from dispensed.ledger.discrepancies import DiscrepancyRow
 from dispensed.ledger.dispenses import DispenseRow
 from dispensed.ledger.picking import HeldRow
 from dispensed.ledger.recalls import RecallRow
@@ -244,45 +243,6 @@ class ReconcileOut(Out):
             skipped=report.skipped,
             unknown_articles=list(report.unknown_articles),
             settled=report.settled,
-        )
-
-
-class DiscrepancyOut(Out):
-    """One difference between the book and what was found; `difference` = found - book."""
-
-    id: int
-    kind: str
-    item_id: str
-    name: str
-    schedule: str
-    lot: str
-    location_id: str
-    difference: QuantityOut
-    state: str
-    detail: str
-    opened_at: datetime
-    closed_at: datetime | None
-    closed_by: str | None
-    reason: str
-
-    @classmethod
-    def of(cls, row: DiscrepancyRow) -> Self:
-        """Shape one row."""
-        return cls(
-            id=row.id,
-            kind=row.kind,
-            item_id=row.item_id,
-            name=row.name,
-            schedule=row.schedule,
-            lot=row.lot,
-            location_id=row.location_id,
-            difference=QuantityOut.of(row.difference, row.unit),
-            state=row.state,
-            detail=row.detail,
-            opened_at=row.opened_at,
-            closed_at=row.closed_at,
-            closed_by=row.closed_by,
-            reason=row.reason,
         )
 
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from dispensed.devices.supervisor import Link, LinkState
 from dispensed.ledger import catalog, counts, dispenses
 from dispensed.ledger import jobs as job_rows
-from dispensed.ledger.discrepancies import DiscrepancyRow
+from dispensed.ledger.cases import CaseRow
 from dispensed.ledger.dispenses import DispenseRow
 from dispensed.ledger.read import LotRow, StockRow
 from dispensed.ledger.recalls import RecallRow
@@ -269,17 +269,17 @@ async def discrepancy_rows(web: Web) -> tuple[Row, ...]:
     return tuple(_discrepancy(row, web.site.zone, today) for row in ordered[:ROWS_MAX])
 
 
-def _discrepancy(row: DiscrepancyRow, zone: ZoneInfo, today: date) -> Row:
+def _discrepancy(row: CaseRow, zone: ZoneInfo, today: date) -> Row:
     controlled = row.schedule != "none"
     badge = Badge(Tone.BAD, row.schedule) if controlled else Badge(Tone.WARN, "open")
-    sign = "+" if row.difference > 0 else "\N{MINUS SIGN}"
+    sign = "+" if row.size > 0 else "\N{MINUS SIGN}"
     return Row(
         badge,
         (
             row.name,
             row.lot,
             row.location_id,
-            f"{sign}{format_milli(abs(row.difference))} {row.unit}",
+            f"{sign}{format_milli(abs(row.size))} {row.unit}",
             row.detail,
             when(row.opened_at, zone, today),
         ),

@@ -194,7 +194,7 @@ def test_a_lot_whose_number_holds_a_slash_can_be_put_on_hold(api: httpx.Client) 
 
 
 def test_a_discrepancy_is_closed_with_a_reason_only(fresh: Bench, api: httpx.Client) -> None:
-    fresh.store.write_sync(trouble)
+    fresh.store.write_sync(lambda tx: trouble(tx, LISINOPRIL, "L25C", "robot1"))
     row = api.get("/api/v1/discrepancies").json()["rows"][0]
     assert row["difference"] == {"quantity": "-2", "unit": "EA", "milli": -2000}
     path = f"/api/v1/discrepancies/{row['id']}/close"

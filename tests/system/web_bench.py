@@ -315,14 +315,14 @@ STOCK = (
 )
 
 
-def trouble(tx: Tx) -> None:
+def trouble(tx: Tx, item_id: str = OXYCODONE, lot: str = "OX7", place: str = "shelf/B-01") -> None:
     """Add what a bad morning brings: a difference, noise on a line."""
     discrepancies.add(
         tx,
         kind="snapshot",
-        item_id=OXYCODONE,
-        lot="OX7",
-        location_id="shelf/B-01",
+        item_id=item_id,
+        lot=lot,
+        location_id=place,
         change=-2_000,
         detail="robot1 holds 98, the book 100",
         stamp=STAMP,

@@ -1,17 +1,16 @@
-"""Discrepancies, recalls and order proposals: what waits for a person's decision."""
+"""Recalls and order proposals: what waits for a person's decision."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
-from dispensed.services import discrepancies, recalls, reordering
+from dispensed.services import recalls, reordering
 from dispensed.services.recalls import Recall
 from dispensed.web.auth import Caller
 from dispensed.web.context import WebContext
 from dispensed.web.requests import ID_MAX, Filter
 from dispensed.web.schemas import Page
 from dispensed.web.schemas_work import (
-    DiscrepancyOut,
     ProposalOut,
     ReasonIn,
     RecallIn,
@@ -21,24 +20,6 @@ from dispensed.web.schemas_work import (
 router = APIRouter()
 CaseId = Annotated[int, Path(ge=1, le=ID_MAX)]
 ALL = "all"
-
-
-@router.get("/discrepancies", tags=["discrepancies"])
-async def list_discrepancies(
-    web: WebContext, state: Annotated[str, Query(max_length=16)] = "open"
-) -> Page[DiscrepancyOut]:
-    """Differences between the book and what was found; `state` open, closed or all."""
-    rows = await discrepancies.discrepancies(web.site, state=None if state == ALL else state)
-    return Page(rows=[DiscrepancyOut.of(row) for row in rows])
-
-
-@router.post("/discrepancies/{case_id}/close", tags=["discrepancies"])
-async def close_discrepancy(
-    web: WebContext, caller: Caller, case_id: CaseId, body: ReasonIn
-) -> DiscrepancyOut:
-    """Close a discrepancy by a person's word."""
-    row = await discrepancies.close(web.site, case_id, body.reason, caller.name)
-    return DiscrepancyOut.of(row)
 
 
 @router.get("/recalls", tags=["recalls"])

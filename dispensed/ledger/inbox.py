@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from dispensed.ledger import tables as t
 from dispensed.ledger.rules import UnknownMessage
@@ -19,6 +19,21 @@ NOTE_MAX = 2000
 """Most characters of a note that are kept."""
 
 InboxState = Literal["new", "applied", "ignored", "unreadable"]
+
+
+# Built once: these are asked with every message.
+_KNOWN = select(t.inbox.c.id).where(
+    t.inbox.c.device_id == bindparam("b_device"), t.inbox.c.key == bindparam("b_key")
+)
+_STORE = insert(t.inbox).returning(t.inbox.c.id)
+_APPLIED = select(t.effect.c.inbox_id).where(
+    t.effect.c.device_id == bindparam("b_device"), t.effect.c.effect_key == bindparam("b_key")
+)
+_MARK = (
+    update(t.inbox)
+    .where(t.inbox.c.id == bindparam("b_id"), t.inbox.c.state == "new")
+    .values(state=bindparam("b_state"), note=bindparam("b_note"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +57,7 @@ def store_message(
 ) -> tuple[int, bool]:
     """Store a message; returns its id and whether it is new (no message has its key)."""
     key = _storable(key)
-    query = select(t.inbox.c.id).where(t.inbox.c.device_id == device_id, t.inbox.c.key == key)
-    known = tx.execute(query).scalar()
+    known = tx.execute(_KNOWN, {"b_device": device_id, "b_key": key}).scalar()
     if known is not None:
         return int(known), False
     values = {
@@ -57,7 +71,7 @@ def store_message(
         "note": "",
         "recorded_at": received_at,
     }
-    made = tx.execute(insert(t.inbox).returning(t.inbox.c.id), values).scalar_one()
+    made = tx.execute(_STORE, values).scalar_one()
     return int(made), True
 
 
@@ -117,7 +131,7 @@ def effect_once(
 ) -> bool:
     """Claim one effect of a device for a message; False when it was applied before."""
     key = _storable(effect_key)
-    if known_effects(tx, device_id, (key,)):
+    if tx.execute(_APPLIED, {"b_device": device_id, "b_key": key}).first() is not None:
         return False
     values = {
         "device_id": device_id,
@@ -139,12 +153,8 @@ def known_effects(tx: Connection, device_id: str, keys: Collection[str]) -> set[
 
 
 def _mark(tx: Connection, inbox_id: int, state: InboxState, note: str) -> bool:
-    done = tx.execute(
-        update(t.inbox)
-        .where(t.inbox.c.id == inbox_id, t.inbox.c.state == "new")
-        .values(state=state, note=_storable(note)[:NOTE_MAX])
-    )
-    return done.rowcount == 1
+    values = {"b_id": inbox_id, "b_state": state, "b_note": _storable(note)[:NOTE_MAX]}
+    return tx.execute(_MARK, values).rowcount == 1
 
 
 def _storable(text: str) -> str:

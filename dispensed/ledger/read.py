@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, or_, select
 
 from dispensed.errors import NotFound
 from dispensed.ledger.engine import Tx
@@ -257,26 +257,30 @@ def movements(  # noqa: PLR0913 - the filters of one query
     )
 
 
+# Built once: these are asked with every message of a device.
+_FREE = select(balance.c.on_hand, balance.c.held).where(
+    balance.c.item_id == bindparam("b_item"),
+    balance.c.lot == bindparam("b_lot"),
+    balance.c.location_id == bindparam("b_location"),
+)
+_UNBOOKED = select(func.coalesce(func.sum(unbooked.c.remaining), 0)).where(
+    unbooked.c.item_id == bindparam("b_item"),
+    unbooked.c.lot == bindparam("b_lot"),
+    unbooked.c.location_id == bindparam("b_location"),
+)
+
+
 def free_milli(tx: Tx, item_id: str, lot_number: str, location_id: str) -> int:
     """Return what lies at a place and is not held, blocked or not."""
-    row = tx.execute(
-        select(balance.c.on_hand, balance.c.held).where(
-            balance.c.item_id == item_id,
-            balance.c.lot == lot_number,
-            balance.c.location_id == location_id,
-        )
-    ).one_or_none()
+    key = {"b_item": item_id, "b_lot": lot_number, "b_location": location_id}
+    row = tx.execute(_FREE, key).one_or_none()
     return 0 if row is None else int(row.on_hand - row.held)
 
 
 def unbooked_milli(tx: Tx, item_id: str, lot_number: str, location_id: str) -> int:
     """Return what machines say left a place beyond what the book held there."""
-    query = select(func.coalesce(func.sum(unbooked.c.remaining), 0)).where(
-        unbooked.c.item_id == item_id,
-        unbooked.c.lot == lot_number,
-        unbooked.c.location_id == location_id,
-    )
-    return int(tx.execute(query).scalar_one())
+    key = {"b_item": item_id, "b_lot": lot_number, "b_location": location_id}
+    return int(tx.execute(_UNBOOKED, key).scalar_one())
 
 
 def book_of(tx: Tx, location_id: str) -> dict[tuple[str, str], int]:

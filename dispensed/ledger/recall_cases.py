@@ -150,11 +150,16 @@ def create(tx: Connection, new: NewCase, due_at: datetime, stamp: Stamp) -> Case
 
 
 def renew(tx: Connection, case: CaseRow, new: NewCase, due_at: datetime, stamp: Stamp) -> CaseRow:
-    """Take over what a later notice of the same recall says: its number and its class."""
+    """Take over what a later notice of the same recall says: its number and its class.
+
+    A notice under another number of the same event and product does not change the class.
+    """
     values: dict[str, str | datetime] = {}
     if case.recall_number is None and new.recall_number is not None:
         values["recall_number"] = new.recall_number
-    if new.recall_class is not RecallClass.NONE and new.recall_class != case.recall_class:
+    is_own = case.recall_number in (None, new.recall_number)
+    classified = new.recall_class is not RecallClass.NONE
+    if is_own and classified and new.recall_class != case.recall_class:
         values["recall_class"] = new.recall_class.value
         values["due_at"] = due_at
     if values:
@@ -299,7 +304,7 @@ def put_line(tx: Connection, case: CaseRow, new: NewLine, stamp: Stamp) -> froze
 def apply_line(tx: Connection, case: CaseRow, line_id: int, stamp: Stamp) -> frozenset[LotKey]:
     """Block what a line names of the catalogue as it is; returns the lots that are stopped."""
     row = tx.execute(select(t.recall_line).where(t.recall_line.c.id == line_id)).one()
-    items = _items_of(tx, row.digits) if row.item_id is None else (row.item_id,)
+    items = items_of(tx, row.digits) if row.item_id is None else (row.item_id,)
     stopped: set[LotKey] = set()
     for item_id in items:
         _block(tx, case, row, item_id, stamp)
@@ -387,7 +392,7 @@ def covered(tx: Connection, case_id: int) -> tuple[LotKey, ...]:
     return recall_blocks.with_descendants(tx, named)
 
 
-def _items_of(tx: Connection, digits: str) -> tuple[str, ...]:
+def items_of(tx: Connection, digits: str) -> tuple[str, ...]:
     """Return the items of a package code (11 digits) or of all packages of a product (9)."""
     labeler, product, package = digits[:5], digits[5:9], digits[9:] or "%"
     forms = [f"{labeler}-{product}-{package.removeprefix('0')}"] if package[0] in "0%" else []

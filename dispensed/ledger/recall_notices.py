@@ -61,15 +61,16 @@ def note_reading(
 
 def unread(tx: Connection, limit: int) -> tuple[NoticeRow, ...]:
     """Return notices that nobody has read, oldest first."""
-    read = exists().where(t.recall_reading.c.notice_id == t.recall_notice.c.id)
-    return _rows(tx, ~read, limit)
+    return _rows(tx, t.recall_reading.c.id.is_(None), limit)
 
 
 def unreadable(tx: Connection, limit: int = 1000) -> tuple[NoticeRow, ...]:
     """Return the notices that no reading could make sense of, oldest first."""
-    reading = t.recall_reading.c
-    one = exists().where(reading.notice_id == t.recall_notice.c.id)
-    return _rows(tx, one & ~one.where(reading.outcome == "read"), limit)
+    reading = t.recall_reading.alias("reading")
+    was_read = exists().where(
+        reading.c.notice_id == t.recall_notice.c.id, reading.c.outcome == "read"
+    )
+    return _rows(tx, (t.recall_reading.c.outcome == "unreadable") & ~was_read, limit)
 
 
 def of_case(tx: Connection, case_id: int, limit: int = 1000) -> tuple[NoticeRow, ...]:

@@ -10,10 +10,11 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, insert, select, update
 
 from dispensed.errors import Conflict, NotFound
-from dispensed.ledger import recall_cases
+from dispensed.ledger import recall_blocks, recall_cases
 from dispensed.ledger import tables as t
 from dispensed.ledger.recall_blocks import LotKey
 from dispensed.ledger.stamp import Stamp, audit
+from dispensed.model.recall import words_of
 
 
 class AlreadyDecided(Conflict):
@@ -71,6 +72,30 @@ def add(tx: Connection, case_id: int, notice_id: int, new: NewUnresolved, stamp:
     }
     made = insert(t.recall_unresolved).returning(t.recall_unresolved.c.id)
     return int(tx.execute(made, values).scalar_one())
+
+
+def is_known(tx: Connection, case_id: int, new: NewUnresolved) -> bool:
+    """Whether the case has this part already, from an earlier notice of the same recall."""
+    part = t.recall_unresolved.c
+    query = select(part.id).where(
+        part.recall_id == case_id,
+        part.field == new.field,
+        part.text == new.text,
+        part.reason == new.reason,
+    )
+    return tx.execute(query).first() is not None
+
+
+def candidates(tx: Connection, lot: str, *, product: str, labeler: str) -> tuple[LotKey, ...]:
+    """Return the lots of this number whose item's name is in a text, or whose labeler is named."""
+    in_product, in_labeler = words_of(product), words_of(labeler)
+    item = t.item.c
+    rows = tx.execute(select(item.item_id, item.name, item.labeler).order_by(item.item_id)).all()
+    found: list[LotKey] = []
+    for row in rows:
+        if words_of(row.name) & in_product or words_of(row.labeler) & in_labeler:
+            found += recall_blocks.named_lots(tx, row.item_id, lot)
+    return tuple(found)
 
 
 def get(tx: Connection, unresolved_id: int) -> UnresolvedRow:

@@ -21,6 +21,13 @@ _PRODUCT = re.compile(r"([0-9]{4,5})-([0-9]{3,4})")
 _PRODUCT_FORMS = {(5, 4), (5, 3), (4, 4)}
 _DIGITS = re.compile(r"[0-9]+")
 _NDC11_LENGTH = 11
+_PRINTED = re.compile(
+    r"(?:(?<![0-9A-Za-z-])(?P<dashed>[0-9]{4,5}-[0-9]{3,4}(?:-[0-9]{1,2})?)(?![0-9A-Za-z]|-[0-9A-Za-z])"
+    r"|\bNDC\W{0,4}(?P<digits>[0-9]{10,11})(?![0-9]))"
+    r"(?P<more>(?:\s*(?:,|;|/|and|&)\s*-[0-9]{1,2}(?![0-9]))*)",
+    re.IGNORECASE,
+)
+_MORE = re.compile(r"-([0-9]{1,2})")
 _WORD = re.compile(r"[^\W\d_]+")
 
 
@@ -83,6 +90,22 @@ def read_ndc(text: str) -> NdcCode:
         return NdcCode(NdcKind.PACKAGE, parse_ndc(code).ndc11)
     except NdcError:
         return NdcCode(NdcKind.UNREADABLE, code)
+
+
+def named_codes(text: str) -> tuple[str, ...]:
+    """Return the NDCs that a text prints, each once: dashed ones, and digits after the word NDC.
+
+    A package number alone after a code (`0067-6286-14, -28`) belongs to that code's product.
+    """
+    found: dict[str, None] = {}
+    for match in _PRINTED.finditer(text):
+        code = match["dashed"] or match["digits"]
+        found[code] = None
+        stem = code.rpartition("-")[0]
+        if stem.count("-") == 1:
+            for package in _MORE.findall(match["more"]):
+                found[f"{stem}-{package}"] = None
+    return tuple(found)
 
 
 def read_class(text: str) -> RecallClass:

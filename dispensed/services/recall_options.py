@@ -15,6 +15,8 @@ class FeedOptions:
     bytes_max: int = 32_000_000
     page_records: int = 500
     pages_max: int = 10
+    etags: dict[str, str] = field(default_factory=dict, compare=False)
+    """Newest ETag by address, as long as the daemon runs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from cronsim import CronSim
 
 from dispensed.errors import DispensedError, NotFound
 from dispensed.ledger import jobs as job_rows
-from dispensed.services import expiring, reconciling, reordering
+from dispensed.services import count_planning, expiring, opening, reconciling, reordering
 from dispensed.services.site import Site
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
@@ -88,11 +88,24 @@ async def _expiry(context: JobContext) -> str:
     )
 
 
+async def _containers(context: JobContext) -> str:
+    rows = await opening.scan(context.site)
+    return f"{len(rows)} opened containers flagged, their date has passed"
+
+
 async def _reconcile(context: JobContext) -> str:
     reports = await reconciling.reconcile(context.site, None)
     compared = sum(each.compared for each in reports)
     differing = sum(each.differing for each in reports)
     return f"{len(reports)} devices, {compared} lots compared, {differing} differ"
+
+
+async def _cycle_count(context: JobContext) -> str:
+    opened = await count_planning.open_due(context.site)
+    return (
+        f"{opened.cycle} counts opened by plan, {opened.discrepancy} for discrepancies,"
+        f" {opened.late} where a record came late"
+    )
 
 
 async def _verify(context: JobContext) -> str:
@@ -123,7 +136,9 @@ Job = Callable[[JobContext], Awaitable[str]]
 JOBS: dict[str, Job] = {
     "reorder": _reorder,
     "expiry": _expiry,
+    "containers": _containers,
     "reconcile": _reconcile,
+    "cycle-count": _cycle_count,
     "verify": _verify,
 }
 """Every job by name; `dispensed.settings.DEFAULT_CRONS` says when each runs."""

@@ -41,7 +41,9 @@ CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
 DEFAULT_CRONS: Mapping[str, str] = {
     "reorder": "0 5 * * *",
     "expiry": "15 0 * * *",
+    "containers": "20 0 * * *",
     "reconcile": "*/15 * * * *",
+    "cycle-count": "0 4 * * *",
     "verify": "30 3 * * *",
 }
 """When each job runs, in the site's time zone, unless `[jobs]` says otherwise."""

@@ -5,6 +5,7 @@ from datetime import date
 
 from sqlalchemy import Row, and_, bindparam, case, func, or_, select
 
+from dispensed.ledger import containers, special
 from dispensed.ledger.engine import Tx
 from dispensed.ledger.tables import (
     balance,
@@ -70,10 +71,14 @@ def reservation_request(order_id: str) -> str:
     return _ORDER_PREFIX + order_id
 
 
-def candidates(tx: Tx, item_id: str, on_date: date) -> tuple[PickRow, ...]:
+def candidates(
+    tx: Tx, item_id: str, on_date: date, *, protocol: str | None = None
+) -> tuple[PickRow, ...]:
     """Return usable free stock of an item in bins and devices on a date of the site.
 
-    What an open discrepancy says is missing at a place is not counted on there.
+    Only that of a trial for a dispense of that `protocol`, and none of any trial for others.
+    What an open discrepancy says is missing at a place is not counted on there, nor what is in
+    opened containers whose date has passed.
     """
     first = (
         select(func.min(movement.c.id))
@@ -94,7 +99,8 @@ def candidates(tx: Tx, item_id: str, on_date: date) -> tuple[PickRow, ...]:
         .correlate(balance)
         .scalar_subquery()
     )
-    available = balance.c.on_hand - balance.c.held - missing
+    stale = containers.expired_milli(on_date)
+    available = balance.c.on_hand - balance.c.held - missing - stale
     rows = tx.execute(
         select(
             balance.c.location_id,
@@ -114,7 +120,12 @@ def candidates(tx: Tx, item_id: str, on_date: date) -> tuple[PickRow, ...]:
         )
         .order_by(balance.c.location_id, balance.c.lot)
     )
-    return tuple(_pick_row(row) for row in rows if usable_on(row.expiry, on_date))
+    trials = special.trial_places(tx)
+    return tuple(
+        _pick_row(row)
+        for row in rows
+        if usable_on(row.expiry, on_date) and trials.get(row.location_id) == protocol
+    )
 
 
 def _pick_row(row: Row[str, str, str, date, int, int]) -> PickRow:

@@ -3,7 +3,6 @@
 from uuid import uuid4
 
 import click
-
 from dispensed.cli.base import (
     Failure,
     json_option,
@@ -28,13 +27,15 @@ token_option = click.option("--token", help="Access token; else DISPENSED_TOKEN 
 @click.option("--location", default="receiving", show_default=True, help="Where it is put.")
 @click.option("--reference", default="", help="Order or delivery note.")
 @click.option("--opening", is_flag=True, help="Book opening stock instead of a delivery.")
+@click.option("--order-form", help="Order form of schedule II on which it was ordered.")
+@click.option("--order-line", type=click.IntRange(1), help="Line of the order form.")
 @click.option("--request-id", help="Repeat an earlier request under its id.")
 @token_option
 @json_option
 @click.pass_context
 @told
 def receive(
-    ctx: click.Context, /, token: str | None, *, as_json: bool, **asked: str | bool | None
+    ctx: click.Context, /, token: str | None, *, as_json: bool, **asked: str | bool | int | None
 ) -> None:
     """Book QUANTITY (in the item's unit, such as 90 or 12.5) of a package as received."""
     request_id = str(asked.pop("request_id") or uuid4())

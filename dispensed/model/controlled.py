@@ -233,13 +233,11 @@ class Custody:
 
     def after(self, kind: StepKind, milli: int) -> Self:
         """Return how it stands after a step; see `check_step`."""
-        match kind:
-            case StepKind.GIVEN:
-                return replace(self, given=self.given + milli)
-            case StepKind.RETURNED:
-                return replace(self, returned=self.returned + milli)
-            case StepKind.WASTED:
-                return replace(self, wasted=self.wasted + milli)
+        if kind is StepKind.GIVEN:
+            return replace(self, given=self.given + milli)
+        if kind is StepKind.RETURNED:
+            return replace(self, returned=self.returned + milli)
+        return replace(self, wasted=self.wasted + milli)
 
 
 def check_step(custody: Custody, milli: int, unit: Unit) -> None:

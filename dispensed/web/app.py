@@ -3,20 +3,17 @@
 import asyncio
 from collections.abc import Callable, Collection
 
-from fastapi import APIRouter, Depends, FastAPI
-from fastapi.staticfiles import StaticFiles
-from starlette.middleware import Middleware
-
 from dispensed.devices.supervisor import LinkState
 from dispensed.services.site import Site
-from dispensed.web import pages, problems
 from dispensed.web.auth import Sessions, principal
 from dispensed.web.context import Jobs, Web, WebOptions
 from dispensed.web.guard import Guard
 from dispensed.web.routers import (
     cases,
     catalog,
+    controlled,
     counts,
+    custody,
     devices,
     discrepancies,
     dispenses,
@@ -25,6 +22,11 @@ from dispensed.web.routers import (
     outdates,
     stock,
 )
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.staticfiles import StaticFiles
+from starlette.middleware import Middleware
+
+from dispensed.web import pages, problems
 from dispensed.web.schemas import Problem
 
 API = "/api/v1"
@@ -96,6 +98,8 @@ def _api(app: FastAPI) -> APIRouter:
         cases,
         events,
         outdates,
+        controlled,
+        custody,
     ):
         api.include_router(module.router)
 

@@ -9,12 +9,11 @@ from http import HTTPStatus
 from typing import ClassVar
 
 import structlog
+from dispensed.errors import DispensedError
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
-
-from dispensed.errors import DispensedError
 
 MEDIA_TYPE = "application/problem+json"
 DETAIL_MAX = 2000
@@ -63,6 +62,9 @@ STATUS: Mapping[str, tuple[int, str]] = {
     "bad_formulary": (422, "correct the named lines; nothing of the file was taken"),
     "bad_recall_notice": (422, "correct the named records and send the file again"),
     "bad_plan": (422, _AGAIN),
+    "bad_order_form": (422, "read the number of the form again; see controlled.order_form_pattern"),
+    "estimate_refused": (422, "count it, then send the exact amount"),
+    "override_needs_reason": (422, "give the order, or say why there is none"),
     "bad_weighing": (422, _AGAIN),
     "bad_count": (422, _AGAIN),
     "uncountable": (422, "weigh smaller portions, or count by hand"),
@@ -93,8 +95,27 @@ STATUS: Mapping[str, tuple[int, str]] = {
     "return_not_found": (404, "see /api/v1/returns-to-stock"),
     "repack_not_found": (404, "see /api/v1/repacks"),
     "recall_case_not_found": (404, "see /api/v1/recalls/cases"),
+    "removal_not_found": (404, "see /api/v1/controlled/removals"),
+    "waste_not_found": (404, "see /api/v1/controlled/wastes"),
+    "inventory_not_found": (404, "see /api/v1/controlled/inventories"),
+    "order_form_not_found": (404, "record the form at /api/v1/controlled/order-forms first"),
+    "loss_not_found": (404, "see /api/v1/controlled/losses"),
     # the present state forbids it
     "conflict": (409, _LOOK),
+    "more_than_open": (409, "see /api/v1/controlled/removals for what is open"),
+    "witness_missing": (409, "state the waste at /api/v1/controlled/wastes"),
+    "witness_is_author": (409, "let another person confirm it with an own token"),
+    "witness_too_late": (409, "state the waste again, and let it be confirmed in time"),
+    "already_witnessed": (409, _LOOK),
+    "inventory_signed": (409, "begin a new inventory"),
+    "inventory_incomplete": (409, "count what is named, then sign"),
+    "initial_taken": (409, "begin a biennial inventory"),
+    "order_form_exists": (409, "see /api/v1/controlled/order-forms for the form on record"),
+    "order_form_needed": (409, "give order_form and order_line of the form on record"),
+    "over_receipt": (409, "count again; return what was not ordered, or order it on another form"),
+    "loss_exists": (409, "see /api/v1/controlled/losses for the case"),
+    "loss_closed": (409, _LOOK),
+    "loss_untold": (409, "tell the DEA, record it, then go on"),
     "insufficient_stock": (409, "see /api/v1/stock?item=... for what is available, and where"),
     "not_enough_stock": (409, "see /api/v1/stock?item=... for what is available, and where"),
     "blocked_place": (409, "choose another place"),

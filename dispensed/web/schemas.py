@@ -7,14 +7,13 @@ thousandths. Times are UTC, expiry dates the last day of use.
 from datetime import date, datetime
 from typing import Annotated, Generic, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from dispensed.ledger.as_of import AsOfRow
 from dispensed.ledger.read import LotRow, MovementRow, StockRow
 from dispensed.ledger.receipts import ReceiptRow
 from dispensed.model.catalog import ID_LENGTH_MAX, Item, Location, Schedule, Storage
 from dispensed.model.planning import PolicyKind, ReorderPolicy
 from dispensed.model.quantity import Quantity, Unit, format_milli
+from pydantic import BaseModel, ConfigDict, Field
 
 T = TypeVar("T")
 REQUEST_ID_MAX = 128
@@ -365,6 +364,8 @@ class ReceiptIn(In):
     location: Identifier = "receiving"
     reference: Text = ""
     opening: bool = False
+    order_form: str | None = Field(default=None, max_length=40)
+    order_line: int | None = Field(default=None, ge=1)
     request_id: RequestId | None = None
 
 

@@ -1,6 +1,7 @@
 """Which expiry and which NDCs each lot of a notice has."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -49,10 +50,11 @@ def _by_label(
     """Return the NDCs of each labelled part; one NDC alone, or a list in order, serves all."""
     labels = find_labels(source)
     found: dict[int, dict[str, None]] = {label.ordinal: {} for label in labels}
+    starts = [label.start for label in labels]
     for claim in claims:
-        before = [label for label in labels if label.start <= claim.start]
-        if before:
-            found[before[-1].ordinal][claim.value] = None
+        place = bisect_right(starts, claim.start)
+        if place:
+            found[labels[place - 1].ordinal][claim.value] = None
     if not found:
         return {}
     bare = [ordinal for ordinal, values in found.items() if not values]
@@ -227,11 +229,12 @@ class _Headings(_Side):
     def __init__(self, products: Products, doubts: list[Doubt]) -> None:
         self._products = products
         self._doubts = doubts
+        self._having: dict[str, set[str]] = {}
+        for ndc, features in products.features.items():
+            for feature in features:
+                self._having.setdefault(feature, set()).add(ndc)
         self._telling = {
-            feature
-            for features in products.features.values()
-            for feature in features
-            if len(self._having(feature)) < len(products.ndcs)
+            feature for feature, ndcs in self._having.items() if len(ndcs) < len(products.ndcs)
         }
         self._words = {feature for feature in self._telling if not _is_quantity(feature)}
         self._units = {_unit(feature) for feature in self._telling if _is_quantity(feature)}
@@ -252,11 +255,8 @@ class _Headings(_Side):
 
     def _common(self, ndcs: set[str], features: Iterable[str]) -> set[str]:
         for feature in features:
-            ndcs = ndcs & self._having(feature)
+            ndcs = ndcs & self._having.get(feature, set())
         return ndcs
-
-    def _having(self, feature: str) -> set[str]:
-        return {ndc for ndc, own in self._products.features.items() if feature in own}
 
 
 def _is_quantity(feature: str) -> bool:

@@ -64,11 +64,11 @@ class Cursor:
         Where a lot may stand (`trusted`), long numbers and short units are no quantity.
         """
         token = self.tokens[self.index]
+        if trusted and len(token.text) >= _LONG_NUMBER_MIN and token.text.isdigit():
+            return None
         glued = _GLUED.match(token.text)
         if glued is not None and glued.group(2).lower() in UNITS:
-            short = glued.group(2).lower() in _SHORT_UNITS
-            long = len(glued.group(1)) >= _LONG_NUMBER_MIN - 1
-            if trusted and (short or (long and "-" not in token.text)):
+            if trusted and self._may_be_lot(glued.group(1), glued.group(2), token.text):
                 return None
             return f"{glued.group(1)} {UNITS[glued.group(2).lower()]}", self.index
         if _NUMBER.match(token.text) is None:
@@ -78,22 +78,26 @@ class Cursor:
         if index < len(self.tokens) and self.tokens[index].text in {"-", "'"}:
             index += 1
         unit = "count" if self._is_plural(index) else self._unit(index)
-        long_number = amount.isdigit() and len(amount) >= _LONG_NUMBER_MIN
-        if not unit or (trusted and last == self.index and long_number):
-            return None
-        return f"{amount} {unit}", index
+        return (f"{amount} {unit}", index) if unit else None
+
+    @staticmethod
+    def _may_be_lot(amount: str, unit: str, text: str) -> bool:
+        """Return whether a number with a unit may as well be a lot: `379L`, `20261105-G`."""
+        if "-" in text:
+            return len(amount) >= _LONG_NUMBER_MIN or len(unit) == 1
+        return len(amount) >= _LONG_NUMBER_MIN - 1 or unit.lower() in _SHORT_UNITS
 
     def _amount(self) -> tuple[str, int]:
         """Return a number with its groups of three after commas, and the index of its end."""
         digits = self.tokens[self.index].text
         last = self.index
         for _ in range(_GROUPS_MAX):
-            if last + 2 >= len(self.tokens) or len(digits) < 1:
+            if last + 2 >= len(self.tokens) or self.tokens[last + 1].text != ",":
                 break
             comma, group = self.tokens[last + 1], self.tokens[last + 2]
             joined = comma.start == self.tokens[last].end and group.start == comma.end
             three = len(group.text) == _GROUP_LENGTH and group.text.isdigit()
-            if not (comma.text == "," and joined and three):
+            if not (joined and three):
                 break
             digits += group.text
             last += 2

@@ -243,15 +243,11 @@ _FORMS: tuple[tuple[re.Pattern[str], DateForm, _Builder], ...] = (
         _year_named,
     ),
     (
-        _compiled(r"([0-9]{2}\s[0-9]{2}\s20[0-9]{2})"),
+        _compiled(rf"([0-9]{{2}})\s([0-9]{{2}})\s{_YEAR4}"),
         DateForm.DIGITS,
-        lambda p: _digits(("".join(p[0].split()),)),
+        _month_day_year,
     ),
-    (
-        _compiled(r"([0-9]{2}\s20[0-9]{2})"),
-        DateForm.DIGITS,
-        lambda p: _digits(("".join(p[0].split()),)),
-    ),
+    (_compiled(rf"([0-9]{{2}})\s{_YEAR4}"), DateForm.DIGITS, _month_year),
     (_compiled(r"([0-9]{8}|[0-9]{6}|[0-9]{4})"), DateForm.DIGITS, _digits),
     (_compiled(r"20[0-9]{2}()"), DateForm.YEAR, _year_alone),
 )

@@ -49,7 +49,7 @@ _OTHER_WORD = re.compile(
     r"(?<![0-9A-Za-z])(?<!lot/)(?<!batch/)(upc|gtin|ean|bar\s?code|udi|item|sku|catalog(?:ue)?|cat|ref|part|model|"
     r"style|product\s(?:code|number|no|id|\#)|prod(?:uct)?\s?(?:\#|code)|service\scode|order|"
     r"material|pack\snumber|package\scode|list|rx|cas|anda|nda|din|npn|reorder|stock|formula|"
-    r"label|insert|serial|s/n|id|id\scode|reference|event|customer|article)s?"
+    r"label|insert|id|id\scode|reference|event|customer|article)s?"
     r"(?![0-9A-Za-z])",
     re.IGNORECASE,
 )

@@ -20,6 +20,9 @@ from dispensed.exchange.recalls.scan import read_text
 from dispensed.exchange.recalls.tokens import fold, tokenise
 from dispensed.exchange.recalls.whole import AllLots, find_all_lots
 
+PAIRS_MAX = 20_000
+"""Where lots times NDCs exceed this, the lots are given without NDCs, and flagged."""
+
 _NAME = re.compile(r"[A-Za-z]{5}")
 _OF_LOTS = frozenset({Reason.RANGE, Reason.PART, Reason.SUFFIX})
 """The doubts that matter in a description; most of its numbers are no lots."""
@@ -76,7 +79,8 @@ def parse(notice: Notice) -> ParsedRecall:
     seam = len(notice.code_info)
     described = _read(notice.product_description, products, frozenset(), seam=None)
     names = _names(fold(notice.product_description), described.lots)
-    codes = _read(text, products, names, seam=seam if notice.more_code_info else -1)
+    cut = notice.more_code_info[:1].strip() and notice.code_info[-1:].strip()
+    codes = _read(text, products, names, seam=seam if cut else -1)
     pairs, whole = codes.pairs, any(not place.part for place in codes.whole)
     codes.doubts.extend(_doubts_of_all(codes))
     doubts: list[Doubt] = []
@@ -150,9 +154,12 @@ def _read(text: str, products: Products, names: frozenset[str], *, seam: int | N
     lots = tuple(event for event in reading.events if isinstance(event, Lot))
     expiries = bind_expiries(reading.events, doubts)
     ndcs = bind_ndcs(reading.events, products, doubts)
+    if sum(len(own) for own in ndcs) > PAIRS_MAX:
+        doubts.append(Doubt(0, len(text), Reason.NDC))
+        ndcs = [()] * len(lots)
     pairs: list[Pair] = []
     for lot, expiry, own in zip(lots, expiries, ndcs, strict=True):
-        if seam in {lot.end, lot.start - 1} and lot.start > 0:
+        if seam is not None and seam >= 0 and seam in {lot.end, lot.start - 1}:
             doubts.append(Doubt(lot.start, lot.end, Reason.CUT))
         else:
             pairs += (Pair(ndc, lot.text, expiry) for ndc in own or (None,))

@@ -47,6 +47,7 @@ LIKE_A_LOT_MIN = 4
 """A code with a digit that is at least this long must not be passed over in silence."""
 
 _BEFORE_LOT = frozenset({"lot", "lots", "batch", "batches", "no", "number", "numbers", "code"})
+_RANGE_WORDS_LENGTH_MAX = 32
 _LISTED_LENGTH_MIN = 3
 _LETTERS_LOT = re.compile(r"[A-Z]{2,6}\Z")
 _HEAD = re.compile(r"[A-Z]{1,4}\Z")
@@ -324,7 +325,8 @@ class _Reader:
             return False
         if not state.trusted or state.role is not Role.LOT or state.block is not None:
             return False
-        if not (state.fresh or (state.separated and self._last_shape.startswith("AAA"))):
+        goes_on = state.separated or self._last_shape == shape(token.text)
+        if not (state.fresh or (goes_on and self._last_shape.startswith("AAA"))):
             return False
         following = self._cursor.peek(1)
         return self._cursor.ends_item(1) or (
@@ -398,7 +400,10 @@ class _Reader:
             self._cursor.index += 2
             return
         start, end = token.start, token.end
-        if state.role is Role.LOT and state.trusted:
+        known = following is not None and (
+            following.start in self._labels or following.start in self._claims
+        )
+        if state.role is Role.LOT and state.trusted and not known:
             end, dated = extent(self._cursor, token, fresh=state.fresh)
             self._dated_lots = self._dated_lots or dated
         many = self._cursor.thousands()
@@ -473,6 +478,8 @@ class _Reader:
         if not self._out.last_is(Lot):
             return False
         last = self._out.events[-1]
+        if start - last.end > _RANGE_WORDS_LENGTH_MAX:
+            return False
         words = self._source[last.end : start].lower().split()
         if self._state.between and words in (["and"], ["&"], ["to"], ["-"]):
             return True

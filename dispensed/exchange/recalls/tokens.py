@@ -6,7 +6,7 @@ notice must read the same either way.
 
 import re
 import string
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _DASHES = "\u00ad\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"
 _BLANKS = "\u00a0\u00bf\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u200b"
@@ -41,8 +41,7 @@ _TWO_DATES = re.compile(
 _MIXED_PART = re.compile(r"(?=[0-9A-Za-z]*[0-9])[0-9A-Za-z]{5,}")
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A word, number, code or single mark; `text` is `source[start:end]` of the folded source."""
 
     text: str
@@ -54,23 +53,15 @@ class Token:
     """Whether this is a single mark such as a comma."""
     is_word: bool
     """Whether this is of letters only."""
-
-    @property
-    def has_digit(self) -> bool:
-        """Whether a digit is in it."""
-        return not (self.is_mark or self.is_word)
+    has_digit: bool
+    """Whether a digit is in it."""
 
 
 def _token(text: str, start: int) -> Token:
-    is_mark = not (text.isascii() and text[0].isalnum())
-    return Token(
-        text,
-        start,
-        start + len(text),
-        text.lower(),
-        is_mark,
-        not is_mark and (text.isalpha() or _DIGIT.search(text) is None),
-    )
+    has_digit = _DIGIT.search(text) is not None
+    is_word = not has_digit and text.isascii() and text[0].isalpha()
+    end = start + len(text)
+    return Token(text, start, end, text.lower(), not (has_digit or is_word), is_word, has_digit)
 
 
 def fold(text: str) -> str:
@@ -87,7 +78,11 @@ def tokenise(source: str) -> tuple[Token, ...]:
     """Cut a folded text into tokens, in order, without overlap; blanks are in none."""
     tokens: list[Token] = []
     for match in _TOKEN.finditer(source):
-        _cut(match.group(), match.start(), tokens)
+        text = match.group()
+        if text.isdigit() or len(text) == 1:
+            tokens.append(_token(text, match.start()))
+        else:
+            _cut(text, match.start(), tokens)
     return tuple(tokens)
 
 

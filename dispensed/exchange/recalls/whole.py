@@ -33,6 +33,7 @@ _LIMIT = re.compile(
     re.IGNORECASE,
 )
 _AFTER_LENGTH = 120
+_NOT_LENGTH = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +52,15 @@ def find_all_lots(source: str) -> tuple[AllLots, ...]:
     whole = _ONLY_ALL.fullmatch(source)
     if whole is not None:
         return (AllLots(0, len(source), limited=False),)
+    matches = [*_ALL.finditer(source), *_ALL_WITHIN.finditer(source)]
     found: list[AllLots] = []
-    for pattern in (_ALL, _ALL_WITHIN):
-        for match in pattern.finditer(source):
-            if any(place.start <= match.start() < place.end for place in found):
-                continue
-            if _NOT_BEFORE.search(source, max(0, match.start() - 8), match.start()):
-                continue
-            part = _PART_AFTER.match(source, match.end()) is not None
-            after = source[match.end() : match.end() + _AFTER_LENGTH]
-            limited = _LIMIT.search(after) is not None
-            found.append(AllLots(match.start(), match.end(), limited, part))
+    end = 0
+    for match in sorted(matches, key=lambda match: (match.start(), -match.end())):
+        before = max(0, match.start() - _NOT_LENGTH)
+        if match.start() < end or _NOT_BEFORE.search(source, before, match.start()):
+            continue
+        end = match.end()
+        part = _PART_AFTER.match(source, end) is not None
+        limited = _LIMIT.search(source, end, end + _AFTER_LENGTH) is not None
+        found.append(AllLots(match.start(), end, limited, part))
     return tuple(found)

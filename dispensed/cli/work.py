@@ -3,6 +3,7 @@
 from uuid import uuid4
 
 import click
+
 from dispensed.cli.base import (
     Failure,
     json_option,

@@ -3,8 +3,13 @@
 import asyncio
 from collections.abc import Callable, Collection
 
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.staticfiles import StaticFiles
+from starlette.middleware import Middleware
+
 from dispensed.devices.supervisor import LinkState
 from dispensed.services.site import Site
+from dispensed.web import pages, problems
 from dispensed.web.auth import Sessions, principal
 from dispensed.web.context import Jobs, Web, WebOptions
 from dispensed.web.guard import Guard
@@ -22,11 +27,6 @@ from dispensed.web.routers import (
     outdates,
     stock,
 )
-from fastapi import APIRouter, Depends, FastAPI
-from fastapi.staticfiles import StaticFiles
-from starlette.middleware import Middleware
-
-from dispensed.web import pages, problems
 from dispensed.web.schemas import Problem
 
 API = "/api/v1"

@@ -9,11 +9,12 @@ from http import HTTPStatus
 from typing import ClassVar
 
 import structlog
-from dispensed.errors import DispensedError
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+
+from dispensed.errors import DispensedError
 
 MEDIA_TYPE = "application/problem+json"
 DETAIL_MAX = 2000

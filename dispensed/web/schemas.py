@@ -7,13 +7,14 @@ thousandths. Times are UTC, expiry dates the last day of use.
 from datetime import date, datetime
 from typing import Annotated, Generic, Literal, Self, TypeVar
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from dispensed.ledger.as_of import AsOfRow
 from dispensed.ledger.read import LotRow, MovementRow, StockRow
 from dispensed.ledger.receipts import ReceiptRow
 from dispensed.model.catalog import ID_LENGTH_MAX, Item, Location, Schedule, Storage
 from dispensed.model.planning import PolicyKind, ReorderPolicy
 from dispensed.model.quantity import Quantity, Unit, format_milli
-from pydantic import BaseModel, ConfigDict, Field
 
 T = TypeVar("T")
 REQUEST_ID_MAX = 128

@@ -20,8 +20,10 @@ class _Entry(NamedTuple):
 COMMANDS: Mapping[str, _Entry] = {
     "batches": _Entry("outdates", "batches", "Pack, seal and send off returns and destructions."),
     "config": _Entry("setup", "config", "Check the configuration, or print an example."),
+    "counts": _Entry("counts", "counts", "Plan counts, and say what was counted."),
     "db": _Entry("setup", "db", "Bring the database to the present schema."),
     "devices": _Entry("devices", "devices", "Show how devices and drawers are; open one."),
+    "discrepancies": _Entry("discrepancies", "discrepancies", "Show what differs, and resolve it."),
     "dispense": _Entry("dispense", "dispense", "Order, follow and finish dispenses."),
     "items": _Entry("setup", "items", "Import the items of a formulary file."),
     "jobs": _Entry("work", "jobs", "Show the scheduled jobs, or run one now."),

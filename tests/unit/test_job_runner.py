@@ -255,6 +255,7 @@ async def test_the_jobs_of_an_empty_pharmacy_find_nothing_to_do(store: Store) ->
         "expiry": "0 lots flagged, 0 expired lots in stock, 0 new pull tasks",
         "containers": "0 opened containers flagged, their date has passed",
         "reconcile": "0 devices, 0 lots compared, 0 differ",
+        "cycle-count": "0 counts opened by plan, 0 for discrepancies, 0 where a record came late",
         "verify": "{}",
     }
 

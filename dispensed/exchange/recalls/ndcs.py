@@ -134,33 +134,30 @@ def _same_form(first: str, other: str) -> bool:
 def _claim_ndcs(text: str, claims: list[Claim]) -> None:
     """Claim dashed NDCs anywhere, and other forms where the word NDC stands before."""
     taken = {position for claim in claims for position in range(claim.start, claim.end)}
-    found: list[Claim] = []
+    found: dict[int, Claim] = {}
     for match in _DASHED.finditer(text):
         if match.start() not in taken:
             _add(text, match, found, taken)
     for word in _NDC_WORD.finditer(text):
         start = word.end()
         for _ in range(_LIST_MAX):
-            match_loose = _LOOSE.match(text, start)
-            if match_loose is None or match_loose.start() in taken:
-                known = next((c for c in found if c.start == start), None)
-                if known is None:
-                    break
-                end = known.end
+            loose = _LOOSE.match(text, start)
+            if loose is not None and start not in taken:
+                end = _add(text, loose, found, taken)
+            elif start in found:
+                end = found[start].end
             else:
-                end = _add(text, match_loose, found, taken)
-            between = _BETWEEN.match(text, end)
-            if between is None or between.end() == end:
                 break
-            start = between.end()
-    claims.extend(found)
+            between = _BETWEEN.match(text, end)
+            start = end if between is None else between.end()
+    claims.extend(found.values())
 
 
-def _add(text: str, match: re.Match[str], found: list[Claim], taken: set[int]) -> int:
+def _add(text: str, match: re.Match[str], found: dict[int, Claim], taken: set[int]) -> int:
     """Claim one NDC and the package codes that follow it as `, -02` or `/02`; return the end."""
     value = re.sub(r"\s*-\s*", "-", match.group())
     value = "-".join(value.split())
-    found.append(Claim(match.start(), match.end(), ClaimKind.NDC, value))
+    found[match.start()] = Claim(match.start(), match.end(), ClaimKind.NDC, value)
     taken.update(range(match.start(), match.end()))
     end = match.end()
     stem, dash, package = value.rpartition("-")
@@ -168,8 +165,8 @@ def _add(text: str, match: re.Match[str], found: list[Claim], taken: set[int]) -
         suffix = _SUFFIX.match(text, end) or _SLASHED.match(text, end)
         if suffix is None or len(suffix.group(1)) != len(package):
             break
-        claim = Claim(suffix.start(), suffix.end(), ClaimKind.NDC, f"{stem}-{suffix.group(1)}")
-        found.append(claim)
+        known = f"{stem}-{suffix.group(1)}"
+        found[suffix.start()] = Claim(suffix.start(), suffix.end(), ClaimKind.NDC, known)
         taken.update(range(suffix.start(), suffix.end()))
         end = suffix.end()
     return end

@@ -125,7 +125,7 @@ def show(ctx: click.Context, count_id: int, *, as_json: bool) -> None:
 
 @counts.command("open")
 @click.argument("location_id", metavar="PLACE")
-@click.option("--kind", type=click.Choice(list(CountKind)), default=CountKind.CYCLE)
+@click.option("--kind", type=click.Choice([kind.value for kind in CountKind]), default="cycle")
 @click.option("--item", "item_id", help="Only this item; else everything at the place.")
 @click.option("--lot", help="Only this lot of the item.")
 @click.option("--blind", is_flag=True, help="Tell the counter nothing of the book.")

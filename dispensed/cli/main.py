@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, _Entry] = {
     "recalls": _Entry("recalls", "recalls", "Read recall notices."),
     "outdates": _Entry("outdates", "outdates", "Work the pull list; show what will expire unused."),
     "receive": _Entry("work", "receive", "Book what arrived."),
+    "reports": _Entry("reports", "reports", "List the reports, or make one."),
     "run": _Entry("setup", "run", "Run the daemon."),
     "stock": _Entry("book", "stock", "Show what is on hand, held, blocked and available."),
     "token": _Entry("setup", "token", "Create access tokens."),

@@ -25,6 +25,7 @@ from dispensed.web.routers import (
     events,
     health,
     outdates,
+    reports,
     stock,
 )
 from dispensed.web.schemas import Problem
@@ -100,6 +101,7 @@ def _api(app: FastAPI) -> APIRouter:
         outdates,
         controlled,
         custody,
+        reports,
     ):
         api.include_router(module.router)
 

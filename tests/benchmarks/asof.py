@@ -32,7 +32,7 @@ def digest(tx: Tx, last: int) -> str:
     """Return a fingerprint of every stored column of the movements up to one."""
     seen = hashlib.sha256()
     rows = text("SELECT * FROM movement WHERE id <= :last ORDER BY id")
-    for row in tx.execution_options(yield_per=10_000).execute(rows, {"last": last}):
+    for row in tx.execute(rows.execution_options(yield_per=10_000), {"last": last}):
         seen.update(repr(tuple(row)).encode())
     return seen.hexdigest()
 
@@ -97,7 +97,7 @@ def _compare(store: Store, by: TimeSense, instants: int) -> None:
             "SELECT item_id, lot, source, target, milli,"  # noqa: S608
             f" {by.value}_at AS at FROM movement ORDER BY {by.value}_at"
         ).columns(at=as_of.TIMES[by].type)
-        rows = iter(tx.execution_options(yield_per=10_000).execute(order))
+        rows = iter(tx.execute(order.execution_options(yield_per=10_000)))
         cells: Counter[Cell] = Counter()
         row = next(rows, None)
         for at in wanted:

@@ -28,10 +28,12 @@ from dispensed.jobs import JOBS, JobRunner
 from dispensed.ledger.engine import Store, StoreClosed, StoreProblem
 from dispensed.model.counting import CountPolicy
 from dispensed.model.quantity import MILLI
+from dispensed.model.recall import RecallClocks
 from dispensed.sdnotify import Notifier
 from dispensed.services import inbox, places, recovery
 from dispensed.services.changes import Changes
 from dispensed.services.inputs import input_handler
+from dispensed.services.recall_options import FeedOptions, RecallOptions
 from dispensed.services.reconciling import reconcile
 from dispensed.services.runner import DispenseRunner
 from dispensed.services.site import DispenseOptions, ExpiryOptions, Site
@@ -115,6 +117,7 @@ class _Daemon:
             options=_dispense_options(settings),
             counting=_count_policy(settings.counts),
             expiry=ExpiryOptions(**settings.expiry.model_dump()),
+            recalls=_recall_options(settings),
             repack=settings.repack.options(),
             controlled=settings.controlled.options(),
         )
@@ -332,6 +335,22 @@ def _dispense_options(settings: Settings) -> DispenseOptions:
 def _count_policy(settings: CountSettings) -> CountPolicy:
     known = settings.model_dump(exclude={"recount_units"})
     return CountPolicy(**known, recount_milli=settings.recount_units * MILLI)
+
+
+def _recall_options(settings: Settings) -> RecallOptions:
+    wanted = settings.recalls
+    return RecallOptions(
+        clocks=RecallClocks(wanted.class_i_hours, wanted.class_ii_hours, wanted.class_iii_hours),
+        signatures=wanted.signatures,
+        feed=FeedOptions(
+            url=wanted.url,
+            file=wanted.file,
+            timeout_s=wanted.timeout_s,
+            bytes_max=wanted.bytes_max,
+            page_records=wanted.page_records,
+            pages_max=wanted.pages_max,
+        ),
+    )
 
 
 def _web_options(settings: Settings) -> WebOptions:

@@ -23,7 +23,15 @@ from cronsim import CronSim
 
 from dispensed.errors import DispensedError, NotFound
 from dispensed.ledger import jobs as job_rows
-from dispensed.services import count_planning, expiring, opening, reconciling, reordering
+from dispensed.services import (
+    count_planning,
+    expiring,
+    opening,
+    recall_cases,
+    recall_feed,
+    reconciling,
+    reordering,
+)
 from dispensed.services.site import Site
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
@@ -108,6 +116,19 @@ async def _cycle_count(context: JobContext) -> str:
     )
 
 
+async def _recalls(context: JobContext) -> str:
+    """Take in what the feed has; ask the places that hold a recalled lot and were not asked."""
+    asked = await recall_cases.ask_places(context.site, recall_feed.ACTOR)
+    try:
+        report = await recall_feed.poll(context.site)
+    except recall_feed.FeedProblem as error:
+        raise JobFailed(str(error)) from error
+    return (
+        f"{report.stored} new notices, {len(report.opened)} cases hold lots,"
+        f" {report.parts} parts wait for a person, {asked} places were still to answer"
+    )
+
+
 async def _verify(context: JobContext) -> str:
     """Recompute chain and balances in a process of its own; raises JobFailed with its report."""
     process = await asyncio.create_subprocess_exec(
@@ -139,6 +160,7 @@ JOBS: dict[str, Job] = {
     "containers": _containers,
     "reconcile": _reconcile,
     "cycle-count": _cycle_count,
+    "recalls": _recalls,
     "verify": _verify,
 }
 """Every job by name; `dispensed.settings.DEFAULT_CRONS` says when each runs."""

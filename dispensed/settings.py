@@ -44,6 +44,7 @@ DEFAULT_CRONS: Mapping[str, str] = {
     "containers": "20 0 * * *",
     "reconcile": "*/15 * * * *",
     "cycle-count": "0 4 * * *",
+    "recalls": "40 * * * *",
     "verify": "30 3 * * *",
 }
 """When each job runs, in the site's time zone, unless `[jobs]` says otherwise."""

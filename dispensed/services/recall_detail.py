@@ -94,6 +94,11 @@ async def unresolved(site: Site, *, after: int = 0, limit: int = 100) -> tuple[U
     return await site.store.read(lambda tx: recall_parts.page(tx, after=after, limit=limit))
 
 
+async def unreadable(site: Site) -> tuple[NoticeRow, ...]:
+    """Return the notices that were kept and could not be read, oldest first."""
+    return await site.store.read(recall_notices.unreadable)
+
+
 def blockers(tx: Tx, row: CaseRow) -> tuple[str, ...]:
     """Say what stands against closing a case, each with its numbers; empty when it is ready."""
     keys = recall_cases.covered(tx, row.id)

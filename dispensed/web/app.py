@@ -25,6 +25,7 @@ from dispensed.web.routers import (
     events,
     health,
     outdates,
+    recalls,
     reports,
     stock,
 )
@@ -97,6 +98,7 @@ def _api(app: FastAPI) -> APIRouter:
         dispenses,
         devices,
         cases,
+        recalls,
         events,
         outdates,
         controlled,

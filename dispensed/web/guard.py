@@ -8,8 +8,8 @@ from dispensed.web.problems import TooLarge, problem
 BODY_MAX = 64 * 1024
 """Bytes of an ordinary request body."""
 IMPORT_MAX = 8 * 1024 * 1024
-"""Bytes of a formulary file."""
-IMPORT_PATH = "/api/v1/items/import"
+"""Bytes of a formulary file, or of recall notices."""
+IMPORT_PATHS = frozenset({"/api/v1/items/import", "/api/v1/recalls/notices"})
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
@@ -36,7 +36,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = IMPORT_MAX if scope["path"] == IMPORT_PATH else BODY_MAX
+        limit = IMPORT_MAX if scope["path"] in IMPORT_PATHS else BODY_MAX
         declared = Headers(scope=scope).get("content-length", "0")
         too_large = f"{scope['path']} takes at most {limit} bytes, {declared} were announced"
         if not declared.isdecimal() or int(declared) > limit:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from sqlalchemy import Connection, Row, bindparam, insert, or_, select, update
 
 from dispensed.errors import Conflict
-from dispensed.ledger import recall_blocks, recall_cases
+from dispensed.ledger import excursions, recall_blocks, recall_cases
 from dispensed.ledger import tables as t
 from dispensed.ledger.rules import UnknownItem, UnknownLocation, UnknownLot
 from dispensed.ledger.stamp import Stamp, audit
@@ -203,9 +203,12 @@ def put_lot(tx: Connection, lot: Lot, stamp: Stamp) -> Lot:
 def set_lot_state(tx: Connection, item_id: str, lot: str, state: LotState, stamp: Stamp) -> Lot:
     """Set what a person or a recall decided about a lot; returns it.
 
-    Raises UnknownLot, and LotRecalled when an open recall forbids any other state than recalled.
+    Raises UnknownLot, LotRecalled when an open recall forbids any other state than recalled, and
+    LotInExcursion when it would be released before it is released from a temperature excursion.
     """
     known = get_lot(tx, item_id, lot)
+    if state is LotState.RELEASED:
+        excursions.check_free(tx, item_id, lot)
     if state is not LotState.RECALLED and has_open_recall(tx, item_id, lot):
         raise LotRecalled(f"lot {lot} of item {item_id} is under an open recall, not to be {state}")
     if known.state is not state:

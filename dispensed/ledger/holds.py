@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 from sqlalchemy import Connection, Row, insert, select, update
 
 from dispensed.errors import Conflict, InvariantBroken, NotFound
-from dispensed.ledger import journal
+from dispensed.ledger import journal, special
 from dispensed.ledger import tables as t
 from dispensed.ledger.journal import Cell, Move
 from dispensed.ledger.rules import (
@@ -120,6 +120,7 @@ def reserve(  # noqa: PLR0913 - a reservation is these facts
     if kind not in PROMISABLE:
         raise BlockedPlace(f"stock at {location} ({kind}) is not reserved")
     check_usable(found, on_date)
+    special.check_promise(tx, dispense_id, item_id, location)
     cell = Cell(item_id, lot, location)
     there = journal.held_at(tx, cell)
     available = there.on_hand - there.held

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, cast
 from sqlalchemy import Connection, Row, bindparam, insert, select, union_all, update
 
 from dispensed.errors import Conflict, Invalid, NotFound
-from dispensed.ledger import journal
+from dispensed.ledger import discrepancies, journal, special
 from dispensed.ledger import tables as t
 from dispensed.ledger.holds import (
     BlockedLot,
@@ -27,7 +27,7 @@ from dispensed.ledger.holds import (
     release,
     reserve,
 )
-from dispensed.ledger.journal import Cell, Link, Move
+from dispensed.ledger.journal import NO_LINK, Cell, Link, Move
 from dispensed.ledger.rules import (
     BadMove,
     MovedLot,
@@ -35,6 +35,7 @@ from dispensed.ledger.rules import (
     check_move,
     show,
 )
+from dispensed.ledger.special import Watch
 from dispensed.ledger.stamp import Stamp, audit
 from dispensed.model.movement import MovementKind, leaves_to_patient_or_device
 
@@ -56,6 +57,8 @@ _USED = union_all(
     select(t.movement.c.id).where(t.movement.c.request_id == bindparam("b_request")),
     select(t.unbooked.c.id).where(t.unbooked.c.request_id == bindparam("b_request")),
 )
+_MOVEMENT_OF = select(t.movement).where(t.movement.c.request_id == bindparam("b_request"))
+_CLAIM_OF = select(t.unbooked).where(t.unbooked.c.request_id == bindparam("b_request"))
 _OPEN_CLAIMS = (
     select(t.unbooked.c.id, t.unbooked.c.target, t.unbooked.c.remaining)
     .where(
@@ -122,18 +125,20 @@ def post(tx: Connection, move: Move, stamp: Stamp, *, on_date: date) -> Posted:
     """Book one movement, or return the first answer when the request is repeated.
 
     `on_date` is the site's date, by which expiry is judged. Raises BadMove, IllegalMovement,
-    NotFound for an unknown item, lot, location, dispense or message, BlockedLot, InsufficientStock
-    (available is on hand minus held), and RequestReused when the request id was used for something
-    else.
+    NotFound for an unknown item, lot, location, dispense or message, PlaceRuleBroken,
+    ProtocolMixed, BlockedLot, InsufficientStock (available is on hand minus held), and
+    RequestReused when the request id was used for something else.
     """
     repeated = _repeated(tx, move)
     if repeated is not None:
         return repeated
     lot = check_move(tx, move)
+    seen = special.watch(tx, move.occurred_at)
+    special.check(tx, move, seen)
     if leaves_to_patient_or_device(move.kind):
         check_usable(lot, on_date)
     _check_available(tx, move, lot)
-    movement_id = journal.append(tx, move, stamp)
+    movement_id = _append(tx, move, stamp, seen)
     _pay_claims(tx, move, stamp)
     return Posted(movement_id, repeated=False)
 
@@ -170,9 +175,19 @@ def reverse(
         raise AlreadyReversed(f"movement {movement_id} was reversed by movement {by}")
     lot = check_move(tx, move)
     _check_available(tx, move, lot)
-    reversal_id = journal.append(tx, move, stamp, Link(reverses=movement_id))
+    reversal_id = _append(tx, move, stamp, link=Link(reverses=movement_id))
     _pay_claims(tx, move, stamp)
     return Posted(reversal_id, repeated=False)
+
+
+def _append(
+    tx: Connection, move: Move, stamp: Stamp, seen: Watch | None = None, link: Link = NO_LINK
+) -> int:
+    """Book a movement, and note what it means for trials and excursions."""
+    movement_id = journal.append(tx, move, stamp, link)
+    known = special.watch(tx, move.occurred_at) if seen is None else seen
+    special.booked(tx, movement_id, move, stamp, known)
+    return movement_id
 
 
 def _check_available(tx: Connection, move: Move, lot: MovedLot) -> None:
@@ -212,6 +227,7 @@ def post_fact(tx: Connection, move: Move, stamp: Stamp) -> FactPosted:
 
     Moves at once what the book has on hand at the source, breaking the youngest reservations there
     when less is left than is held. The rest becomes a claim, paid by whatever arrives there next.
+    What breaks a rule of places or of trials is booked and flagged by a `misplaced` discrepancy.
     Raises BadMove, IllegalMovement, NotAFact, NotFound and RequestReused.
     """
     if move.kind in (MovementKind.DISPENSE, MovementKind.REVERSAL):
@@ -220,6 +236,8 @@ def post_fact(tx: Connection, move: Move, stamp: Stamp) -> FactPosted:
     if repeated is not None:
         return repeated
     check_move(tx, move)
+    seen = special.watch(tx, move.occurred_at)
+    _flag_misplaced(tx, move, stamp, seen)
     now = move.milli
     if not t.is_external(move.source):
         there = journal.held_at(tx, Cell(move.item_id, move.lot, move.source))
@@ -229,9 +247,25 @@ def post_fact(tx: Connection, move: Move, stamp: Stamp) -> FactPosted:
         # The claim comes first: paying others' claims may bring stock back to the source.
         _claim(tx, move, move.milli - now, stamp)
     if now:
-        journal.append(tx, replace(move, milli=now), stamp)
+        _append(tx, replace(move, milli=now), stamp, seen)
         _pay_claims(tx, move, stamp)
     return _fact_state(tx, move.request_id, repeated=False)
+
+
+def _flag_misplaced(tx: Connection, move: Move, stamp: Stamp, seen: Watch) -> None:
+    """Open a discrepancy for a fact that breaks the rules of places or of trials."""
+    broken = special.breaches(tx, move, seen)
+    if broken and not t.is_external(move.target):
+        discrepancies.add(
+            tx,
+            kind=special.MISPLACED,
+            item_id=move.item_id,
+            lot=move.lot,
+            location_id=move.target,
+            change=move.milli,
+            detail="; ".join(broken),
+            stamp=stamp,
+        )
 
 
 def take(tx: Connection, reservation_id: int, move: Move, stamp: Stamp) -> FactPosted:
@@ -324,7 +358,7 @@ def _pay(tx: Connection, claim_id: int, milli: int, stamp: Stamp) -> None:
         inbox_id=claim.inbox_id,
     )
     author = Stamp(claim.actor, stamp.at, claim.reason)
-    journal.append(tx, move, author, Link(claim_id=claim_id))
+    _append(tx, move, author, link=Link(claim_id=claim_id))
 
 
 def _repeated_fact(tx: Connection, move: Move) -> FactPosted | None:
@@ -361,13 +395,11 @@ def _is_used(tx: Connection, request_id: str) -> bool:
 
 
 def _movement_of(tx: Connection, request_id: str) -> Row[Any] | None:
-    query = select(t.movement).where(t.movement.c.request_id == request_id)
-    return tx.execute(query).one_or_none()
+    return tx.execute(_MOVEMENT_OF, {"b_request": request_id}).one_or_none()
 
 
 def _claim_of(tx: Connection, request_id: str) -> Row[Any] | None:
-    query = select(t.unbooked).where(t.unbooked.c.request_id == request_id)
-    return tx.execute(query).one_or_none()
+    return tx.execute(_CLAIM_OF, {"b_request": request_id}).one_or_none()
 
 
 _Content = tuple[str, str, str, str, str, int, int | None]

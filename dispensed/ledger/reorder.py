@@ -6,9 +6,19 @@ from datetime import date, datetime
 from sqlalchemy import ColumnElement, func, insert, select, update
 
 from dispensed.errors import Conflict, NotFound
+from dispensed.ledger import special
 from dispensed.ledger.engine import Tx
 from dispensed.ledger.stamp import Stamp, audit
-from dispensed.ledger.tables import balance, dispense, item, location, lot, proposal, reorder_policy
+from dispensed.ledger.tables import (
+    balance,
+    dispense,
+    dispense_protocol,
+    item,
+    location,
+    lot,
+    proposal,
+    reorder_policy,
+)
 from dispensed.model.catalog import PLACE_KINDS, LocationKind, LotState
 from dispensed.model.dispensing import DispenseState
 from dispensed.model.planning import PolicyKind, ReorderPolicy, usable_on
@@ -104,11 +114,12 @@ def policies(tx: Tx) -> tuple[PolicyRow, ...]:
 def position(tx: Tx, item_id: str, location_id: str, on_date: date) -> Position:
     """Return usable stock of the site, what is on order, and what open dispenses still need.
 
-    Blocked stock (state, expiry) and what lies in rejects or outdates does not count as usable.
+    Blocked stock (state, expiry) and what lies in rejects or outdates does not count as usable,
+    nor does the stock of a trial, nor what its dispenses still need.
     Stock in the fill tray is promised: it counts neither as usable nor as owed.
     """
     rows = tx.execute(
-        select(balance.c.on_hand, balance.c.held, lot.c.expiry)
+        select(balance.c.location_id, balance.c.on_hand, balance.c.held, lot.c.expiry)
         .join(lot, (lot.c.item_id == balance.c.item_id) & (lot.c.lot == balance.c.lot))
         .join(location, location.c.location_id == balance.c.location_id)
         .where(
@@ -117,7 +128,12 @@ def position(tx: Tx, item_id: str, location_id: str, on_date: date) -> Position:
             lot.c.state == LotState.RELEASED.value,
         )
     )
-    usable = sum(row.on_hand - row.held for row in rows if usable_on(row.expiry, on_date))
+    trials = special.trial_places(tx)
+    usable = sum(
+        row.on_hand - row.held
+        for row in rows
+        if usable_on(row.expiry, on_date) and row.location_id not in trials
+    )
     ordered = tx.execute(
         select(func.coalesce(func.sum(proposal.c.milli - proposal.c.received_milli), 0)).where(
             proposal.c.item_id == item_id,
@@ -127,7 +143,9 @@ def position(tx: Tx, item_id: str, location_id: str, on_date: date) -> Position:
     ).scalar_one()
     owed = tx.execute(
         select(func.coalesce(func.sum(dispense.c.milli), 0)).where(
-            dispense.c.item_id == item_id, dispense.c.state == DispenseState.REQUESTED.value
+            dispense.c.item_id == item_id,
+            dispense.c.state == DispenseState.REQUESTED.value,
+            dispense.c.id.not_in(select(dispense_protocol.c.dispense_id)),
         )
     ).scalar_one()
     return Position(int(usable), int(ordered), int(owed))

@@ -12,7 +12,7 @@ from functools import partial
 import structlog
 
 from dispensed.errors import DeviceProblem
-from dispensed.ledger import catalog, dispenses, inbox, picking, post
+from dispensed.ledger import catalog, dispenses, inbox, picking, post, special
 from dispensed.ledger.dispenses import DispenseRow
 from dispensed.ledger.engine import Tx
 from dispensed.ledger.picking import HeldRow
@@ -77,7 +77,15 @@ def _reserve_and_command(tx: Tx, site: Site, dispense_id: int) -> Commanded | No
     if wanted <= 0:
         return None
     try:
-        plan = routing.plan(tx, site.machines, item, wanted, asked=row.route, on_date=site.today())
+        plan = routing.plan(
+            tx,
+            site.machines,
+            item,
+            wanted,
+            asked=row.route,
+            on_date=site.today(),
+            protocol=special.protocol_of(tx, dispense_id),
+        )
     except NothingToPick as short:
         dispenses.update_fields(tx, dispense_id, stamp, note=str(short))
         return None

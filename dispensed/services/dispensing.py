@@ -8,7 +8,7 @@ from typing import ClassVar
 import structlog
 
 from dispensed.errors import Conflict, DeviceProblem, Invalid
-from dispensed.ledger import catalog, discrepancies, dispenses, picking, post, read
+from dispensed.ledger import catalog, discrepancies, dispenses, picking, post, read, trials
 from dispensed.ledger.dispenses import DispenseRow, NewDispense
 from dispensed.ledger.engine import Tx
 from dispensed.ledger.picking import HeldRow
@@ -50,6 +50,7 @@ class Order:
     request_id: str
     priority: str = "normal"
     route: str | None = None
+    protocol: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,10 @@ async def request(site: Site, order: Order, actor: str) -> DispenseRow:
             priority=PRIORITIES[order.priority],
             route=order.route or ANY_ROUTE,
         )
-        return dispenses.create(tx, new, site.stamp(actor))
+        stamp = site.stamp(actor)
+        made = dispenses.create(tx, new, stamp)
+        trials.set_dispense(tx, made.id, order.protocol, stamp)
+        return made
 
     row = await site.store.write(write)
     site.changes.notify("dispenses")

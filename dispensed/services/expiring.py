@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from fractions import Fraction
 
 from dispensed.errors import Invalid
-from dispensed.ledger import catalog, discrepancies, expiry, outdates, post, read
+from dispensed.ledger import catalog, discrepancies, expiry, outdates, post, read, special
 from dispensed.ledger.engine import Tx
 from dispensed.ledger.outdates import OutdateTask
 from dispensed.ledger.post import Move, Stamp
@@ -216,7 +216,8 @@ async def risk(
     """Return the lots of which something will be left when they expire, the earliest first.
 
     The demand of an item is what patients got of it in the last `days` days (else the site's
-    setting), by the journal. Only usable stock is used up: what is blocked is not looked at.
+    setting), by the journal. Only usable stock is used up: what is blocked, and what is of a trial,
+    is not looked at.
     """
     span = site.expiry.demand_days if days is None else days
     if not 1 <= span <= DAYS_MAX:
@@ -224,10 +225,11 @@ async def risk(
     today, now = site.today(), site.now()
 
     def query(tx: Tx) -> tuple[RiskRow, ...]:
+        trials = special.trial_places(tx)
         demand = outdates.dispensed(tx, now - timedelta(days=span), now)
         by_item: dict[str, list[StockRow]] = {}
         for row in read.stock(tx, on_date=today, item_id=item_id):
-            if _is_used(row, today):
+            if _is_used(row, today) and row.location_id not in trials:
                 by_item.setdefault(row.item_id, []).append(row)
         found = []
         for item, rows in by_item.items():

@@ -46,9 +46,21 @@ class Plan:
     picks: tuple[Pick, ...]
 
 
-def plan(tx: Tx, machines: Machines, item: Item, milli: int, *, asked: str, on_date: date) -> Plan:
-    """Return the plan for `milli` of an item; raises NothingToPick with the numbers."""
-    rows = picking.candidates(tx, item.item_id, on_date)
+def plan(  # noqa: PLR0913 - what a plan is made from
+    tx: Tx,
+    machines: Machines,
+    item: Item,
+    milli: int,
+    *,
+    asked: str,
+    on_date: date,
+    protocol: str | None = None,
+) -> Plan:
+    """Return the plan for `milli` of an item; raises NothingToPick with the numbers.
+
+    A dispense of a trial takes from the places of its protocol only, and no other one does.
+    """
+    rows = picking.candidates(tx, item.item_id, on_date, protocol=protocol)
     routes = list(Route) if asked == ANY_ROUTE else [Route(asked)]
     plans: list[tuple[date, int, Plan]] = []
     for rank, route in enumerate(routes):

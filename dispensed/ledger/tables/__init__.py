@@ -82,6 +82,14 @@ from dispensed.ledger.tables.repack import (
     repack_step,
     stock_return,
 )
+from dispensed.ledger.tables.special import (
+    dispense_protocol,
+    excursion,
+    excursion_lot,
+    place_rule,
+    protocol,
+    protocol_entry,
+)
 
 SCHEMA_REVISION = "0008"
 """The newest migration; a store opens a database at exactly this revision."""
@@ -106,7 +114,10 @@ __all__ = [
     "discrepancy_cause",
     "discrepancy_resolution",
     "dispense",
+    "dispense_protocol",
     "effect",
+    "excursion",
+    "excursion_lot",
     "expiry_flag",
     "inbox",
     "inventory",
@@ -126,7 +137,10 @@ __all__ = [
     "order_form_line",
     "order_form_receipt",
     "outdate_task",
+    "place_rule",
     "proposal",
+    "protocol",
+    "protocol_entry",
     "reason_code",
     "recall",
     "recall_answer",

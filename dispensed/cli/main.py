@@ -20,6 +20,7 @@ class _Entry(NamedTuple):
 COMMANDS: Mapping[str, _Entry] = {
     "batches": _Entry("outdates", "batches", "Pack, seal and send off returns and destructions."),
     "config": _Entry("setup", "config", "Check the configuration, or print an example."),
+    "containers": _Entry("containers", "containers", "Opened vials and bottles, and their dates."),
     "counts": _Entry("counts", "counts", "Plan counts, and say what was counted."),
     "db": _Entry("setup", "db", "Bring the database to the present schema."),
     "devices": _Entry("devices", "devices", "Show how devices and drawers are; open one."),
@@ -29,13 +30,18 @@ COMMANDS: Mapping[str, _Entry] = {
     "jobs": _Entry("work", "jobs", "Show the scheduled jobs, or run one now."),
     "lots": _Entry("book", "lots", "Show lots with stock, by expiry."),
     "movements": _Entry("book", "movements", "Show the journal of stock movements."),
-    "recalls": _Entry("recalls", "recalls", "Read recall notices."),
     "outdates": _Entry("outdates", "outdates", "Work the pull list; show what will expire unused."),
+    "recalls": _Entry("recalls", "recalls", "Read recall notices; work on recall cases."),
     "receive": _Entry("work", "receive", "Book what arrived."),
+    "repack": _Entry("repack", "repack", "Pack bulk into units, with a log."),
     "reports": _Entry("reports", "reports", "List the reports, or make one."),
+    "return-to-stock": _Entry(
+        "repack", "return_to_stock", "Take back a fill that nobody picked up."
+    ),
     "run": _Entry("setup", "run", "Run the daemon."),
     "stock": _Entry("book", "stock", "Show what is on hand, held, blocked and available."),
     "token": _Entry("setup", "token", "Create access tokens."),
+    "trace": _Entry("trace", "trace", "Follow a lot or a dispense, forward and backward."),
     "verify": _Entry("book", "verify", "Recompute the journal's chain and all balances."),
 }
 

@@ -26,6 +26,7 @@ from dispensed.web.routers import (
     health,
     outdates,
     recalls,
+    repacks,
     reports,
     stock,
 )
@@ -101,6 +102,7 @@ def _api(app: FastAPI) -> APIRouter:
         recalls,
         events,
         outdates,
+        repacks,
         controlled,
         custody,
         reports,

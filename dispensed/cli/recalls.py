@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from dispensed.cli.base import Failure, json_option, quiet_pipe, told
+from dispensed.cli.recall_cases import COMMANDS
 from dispensed.exchange.recalls.notice import Notice, read_notices
 from dispensed.exchange.recalls.parse import ParsedRecall, Unresolved, parse
 
@@ -20,7 +21,11 @@ _AROUND = 60
 
 @click.group()
 def recalls() -> None:
-    """Read recall notices."""
+    """Read recall notices; work on recall cases."""
+
+
+for _command in COMMANDS:
+    recalls.add_command(_command)
 
 
 @recalls.command("parse")

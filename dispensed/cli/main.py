@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, _Entry] = {
     "batches": _Entry("outdates", "batches", "Pack, seal and send off returns and destructions."),
     "config": _Entry("setup", "config", "Check the configuration, or print an example."),
     "containers": _Entry("containers", "containers", "Opened vials and bottles, and their dates."),
+    "controlled": _Entry("controlled", "controlled", "Record, custody and inventories of CII-CV."),
     "counts": _Entry("counts", "counts", "Plan counts, and say what was counted."),
     "db": _Entry("setup", "db", "Bring the database to the present schema."),
     "devices": _Entry("devices", "devices", "Show how devices and drawers are; open one."),

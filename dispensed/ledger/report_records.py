@@ -6,7 +6,6 @@ from datetime import timedelta
 
 from sqlalchemy import select
 
-from dispensed.errors import Invalid
 from dispensed.ledger import cases, inventories, recall_cases, recall_places, removals
 from dispensed.ledger import tables as t
 from dispensed.ledger.cases import CaseRow
@@ -19,12 +18,6 @@ from dispensed.model.report import Asked, Gathering
 PAGE = 500
 """Records read at once."""
 DAY = timedelta(days=1)
-
-
-def _number(asked: Asked, what: str) -> int:
-    if asked.number is None:
-        raise Invalid(f"say which {what}, by its number")
-    return asked.number
 
 
 # ---------------------------------------------------------------- controlled substances
@@ -111,7 +104,7 @@ def inventory(tx: Tx, asked: Asked, into: Gathering) -> None:
 
     What the book said is no part of it, so that nobody counts towards a number.
     """
-    found = inventories.get(tx, _number(asked, "inventory"))
+    found = inventories.get(tx, asked.number or 0)
     for line in found.lines:
         into.total("counted", line.milli, line.unit)
         into.add(
@@ -284,7 +277,7 @@ RECALL = (
 
 def recall_case(tx: Tx, asked: Asked, into: Gathering) -> None:
     """A recall: what each place answered, and where everything of its lots is."""
-    case = recall_cases.get(tx, _number(asked, "recall case"))
+    case = recall_cases.get(tx, asked.number or 0)
     for task in recall_places.tasks(tx, case.id):
         into.count("places asked")
         into.count("places that answered", int(task.found is not None))
@@ -308,7 +301,9 @@ def recall_case(tx: Tx, asked: Asked, into: Gathering) -> None:
             task.note,
         )
     keys = recall_cases.covered(tx, case.id)
-    units = dict(tx.execute(select(t.item.c.item_id, t.item.c.unit)).tuples().all())
+    items = select(t.item.c.item_id, t.item.c.unit)
+    items = items.where(t.item.c.item_id.in_({key.item_id for key in keys}))
+    units = {row.item_id: row.unit for row in tx.execute(items)}
     for key, sums in recall_places.sums(tx, keys).items():
         for label, milli in asdict(sums).items():
             into.total(label.replace("_", " "), milli, units[key.item_id])

@@ -71,7 +71,7 @@ def stock_out(tx: Tx, asked: Asked, into: Gathering) -> None:
             orders = bisect_left(ordered, until) - bisect_left(ordered, since)
             if not orders:
                 continue
-            lasts = gap.until is None or gap.until > asked.end
+            lasts = gap.until is None
             hours = (until - since) * MILLI // HOUR
             into.add(
                 item,

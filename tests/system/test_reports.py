@@ -1,6 +1,5 @@
 """Reports: each total equals an SQL query written by hand over the journal, on both databases."""
 
-import asyncio
 import csv
 import io
 import json
@@ -9,27 +8,22 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
 
 from dispensed.cli.main import cli
-from dispensed.errors import Invalid, NotFound
+from dispensed.errors import Invalid, InvariantBroken, NotFound
 from dispensed.exchange import report_csv, report_json, report_pdf
-from dispensed.ledger import catalog, dispenses, post
-from dispensed.ledger.dispenses import NewDispense
-from dispensed.ledger.engine import Store, Tx
-from dispensed.ledger.post import Move, Stamp
-from dispensed.model.catalog import Location, LocationKind
-from dispensed.model.dispensing import DispenseState
+from dispensed.ledger import report_records
+from dispensed.ledger.engine import Store
 from dispensed.model.report import Period, Report, columns
 from dispensed.services import reports
-from dispensed.services.reports import REPORTS, Format, ReportsBusy, UnknownReport, Wanted
+from dispensed.services.reports import REPORTS, Format, ReportsBusy, UnknownReport
 from dispensed.services.site import Site
 from tests.ledger.book import (
     CONTROLLED,
@@ -37,124 +31,34 @@ from tests.ledger.book import (
     FILL,
     ITEM,
     LATE_LOT,
-    LOT,
-    OPENING,
     ROBOT,
     SHELF,
     SHELF2,
     TODAY,
-    K,
-    furnish,
 )
 from tests.ledger.desk import desk
-from tests.system.web_bench import Bench, bench
-
-BEGIN = datetime(2026, 11, 2, 15, 0, tzinfo=UTC)
-HOUR = timedelta(hours=1)
-DAY = timedelta(days=1)
-SINCE, UNTIL = date(2026, 11, 4), date(2026, 11, 20)
-"""Whole days in New York: from 05:00 UTC to 05:00 UTC, the clocks having gone back on the 1st."""
-FROM, TO = "2026-11-04T05:00:00+00:00", "2026-11-21T05:00:00+00:00"
-HAND = "in-hand"
-
-STEPS = (
-    # hours after BEGIN, kind, item, lot, from, to, units
-    (0, K.OPENING, ITEM, LOT, OPENING, SHELF, 100),
-    (0, K.OPENING, ITEM, LATE_LOT, OPENING, SHELF2, 40),
-    (0, K.OPENING, CONTROLLED, LOT, OPENING, SHELF, 80),
-    (30, K.LOAD, ITEM, LATE_LOT, SHELF2, ROBOT, 40),
-    (50, K.PICK, ITEM, LOT, SHELF, FILL, 60),
-    (51, K.DISPENSE, ITEM, LOT, FILL, DISPENSED, 60),
-    (60, K.OUTPUT, ITEM, LATE_LOT, ROBOT, FILL, 40),
-    (61, K.PUTBACK, ITEM, LATE_LOT, FILL, SHELF2, 10),
-    (61, K.DISPENSE, ITEM, LATE_LOT, FILL, DISPENSED, 30),
-    (100, K.LOAD, CONTROLLED, LOT, SHELF, ROBOT, 50),
-    (110, K.REMOVE, CONTROLLED, LOT, ROBOT, HAND, 2),
-    (111, K.GIVE, CONTROLLED, LOT, HAND, DISPENSED, 2),
-    (120, K.PICK, ITEM, LOT, SHELF, FILL, 40),
-    (121, K.DISPENSE, ITEM, LOT, FILL, DISPENSED, 40),
-    (200, K.OPENING, ITEM, LOT, OPENING, SHELF, 25),
-    (300, K.RETURN_TO_STOCK, ITEM, LATE_LOT, DISPENSED, SHELF2, 5),
-    (480, K.WASTE, ITEM, LATE_LOT, SHELF2, "ext:waste", 1),
+from tests.system.report_bench import (
+    BEGIN,
+    FROM,
+    HOUR,
+    IN_PERIOD,
+    PERIOD,
+    SINCE,
+    UNTIL,
+    cells,
+    fill,
+    of,
+    sql,
+    stored,
+    totals,
 )
-
-
-def fill(tx: Tx) -> None:
-    furnish(tx)
-    stamp = Stamp("tess", BEGIN)
-    catalog.put_location(tx, Location(HAND, LocationKind.IN_HAND), stamp)
-    asked = ((50, 60), (60, 30), (121, 40), (130, 30))
-    ordered = [_order(tx, n, hours, units) for n, (hours, units) in enumerate(asked, start=1)]
-    by_hour = dict(
-        zip((50, 51, 60, 61, 120, 121), (n for n in ordered for _ in "io"), strict=False)
-    )
-    for number, (hours, kind, item, lot, source, target, units) in enumerate(STEPS):
-        move = Move(
-            kind=kind,
-            item_id=item,
-            lot=lot,
-            source=source,
-            target=target,
-            milli=units * 1000,
-            request_id=f"step:{number}",
-            occurred_at=BEGIN + hours * HOUR,
-            dispense_id=by_hour.get(hours),
-        )
-        if kind is K.DISPENSE and hours in (51, 61):
-            _settle(tx, by_hour[hours], move.milli)
-        # Every fact is told a day late, but for the first.
-        at = move.occurred_at + (DAY if hours else 0 * DAY)
-        post.post(tx, move, Stamp("tess", at, "=1+1"), on_date=TODAY)
-    undone = BEGIN + 122 * HOUR
-    post.reverse(tx, 14, request_id="undo", occurred_at=undone, stamp=Stamp("pat", undone + DAY))
-
-
-def _settle(tx: Tx, number: int, milli: int) -> None:
-    stamp = Stamp("pat", BEGIN)
-    for state in (DispenseState.RESERVED, DispenseState.COMMANDED):
-        dispenses.set_state(tx, number, state, stamp)
-    dispenses.set_state(tx, number, DispenseState.COUNTED, stamp, counted_milli=milli)
-    dispenses.set_state(tx, number, DispenseState.VERIFIED, stamp, verified_by="pat")
-    dispenses.set_state(tx, number, DispenseState.SETTLED, stamp)
-
-
-def _order(tx: Tx, number: int, hours: int, units: int) -> int:
-    milli, patient = units * 1000, f"p-{number}"
-    new = NewDispense(f"rx{number}", f"ask:{number}", ITEM, milli, patient, 5, "hand")
-    return dispenses.create(tx, new, Stamp("tess", BEGIN + hours * HOUR)).id
+from tests.system.web_bench import Bench, bench
 
 
 @pytest.fixture
 def site(store: Store) -> Site:
     store.write_sync(fill)
     return desk(store)[0]
-
-
-def of(site: Site, name: str, **wanted: object) -> Report:
-    return asyncio.run(reports.make(site, name, Wanted(**wanted)))  # type: ignore[arg-type] # as named
-
-
-def totals(report: Report) -> dict[str, int]:
-    return {total.label: total.value for total in report.totals}
-
-
-def cells(report: Report, *keys: str) -> list[tuple[object, ...]]:
-    places = [next(n for n, c in enumerate(report.columns) if c.key == key) for key in keys]
-    return [tuple(row[place] for place in places) for row in report.rows]
-
-
-def sql(site: Site, query: str, **values: object) -> int:
-    """Ask the journal by hand; `:begin` and `:end` are the period as the database keeps times."""
-    begin, end = datetime.fromisoformat(FROM), datetime.fromisoformat(TO)
-    times: dict[str, object] = {"begin": begin, "end": end}
-    if site.store.dialect == "sqlite":
-        times = {"begin": int(begin.timestamp()) * 10**6, "end": int(end.timestamp()) * 10**6}
-    values = {name: value for name, value in (times | values).items() if f":{name}" in query}
-    return int(site.store.read_sync(lambda tx: tx.execute(text(query), values).scalar()) or 0)
-
-
-IN_PERIOD = " AND occurred_at >= :begin AND occurred_at < :end"
-PERIOD = {"since": SINCE, "until": UNTIL}
 
 
 # ---------------------------------------------------------------- each total by hand
@@ -247,16 +151,13 @@ def test_stock_outs_are_told_while_the_item_was_ordered(site: Site) -> None:
         [(120, 200), (60, 386 + 60)], cells(report, "orders")[1:], strict=True
     ):
         by_hand = "SELECT count(*) FROM dispense WHERE requested_at >= :b AND requested_at < :e"
-        ends = {"b": _stored(site, BEGIN + since * HOUR), "e": _stored(site, BEGIN + until * HOUR)}
+        ends = {"b": stored(site, BEGIN + since * HOUR), "e": stored(site, BEGIN + until * HOUR)}
         assert orders == sql(site, by_hand, **ends)
     assert totals(report) == {"stock-outs": 3, "not ended": 1, "time": 489_000}
     assert len(of(site, "stock-out", location=SHELF2, **PERIOD).rows) == 1
     assert of(site, "stock-out", location=SHELF2, since=UNTIL, until=UNTIL).rows == ()
     assert of(site, "stock-out", item=CONTROLLED, **PERIOD).rows == ()
-
-
-def _stored(site: Site, at: datetime) -> object:
-    return int(at.timestamp()) * 10**6 if site.store.dialect == "sqlite" else at
+    assert of(site, "stock-out", since=UNTIL, until=UNTIL).rows == ()  # empty, but not ordered
 
 
 def test_cabinet_indicators_add_up_to_the_journal(site: Site) -> None:
@@ -301,7 +202,10 @@ def test_the_dispensing_log_adds_up_to_the_journal(site: Site) -> None:
     }
 
 
-def test_the_perpetual_record_of_a_controlled_item_adds_up_to_the_journal(site: Site) -> None:
+def test_the_perpetual_record_of_a_controlled_item_adds_up_to_the_journal(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report_records, "PAGE", 2)
     report = of(site, "controlled-record", item=CONTROLLED, since=date(2026, 11, 1), until=TODAY)
     out = sql(
         site,
@@ -416,14 +320,15 @@ def test_pdf_shows_every_row_wraps_long_words_and_repeats_the_heads() -> None:
     long = "x" * 400
     rows = tuple((f"item {n}", n * 1000, None, None, n) for n in range(120))
     report = replace(REPORT, rows=((long, 0, None, None, 0), *rows), rows_total=121)
+    report = replace(report, notes=tuple(f"note {number}" for number in range(60)))
     document = report_pdf.write(report)
     assert document == report_pdf.write(report)
     shown = pages(document)
     assert re.sub(r"\s", "", shown).count("x") >= 400
     for number in (0, 60, 119):
         assert f"item {number} " in shown
-    assert shown.count("page ") == shown.count("\f") == 3
-    assert shown.count("used") == 3
+    assert shown.count("page ") == shown.count("\f") == shown.count("used") == 4
+    assert "note 59" in shown
 
 
 async def test_pages_are_drawn_by_a_program_of_their_own() -> None:
@@ -433,6 +338,16 @@ async def test_pages_are_drawn_by_a_program_of_their_own() -> None:
     many = replace(REPORT, rows=REPORT.rows * 10_001, rows_total=20_002)
     with pytest.raises(Invalid, match="20002 rows are too many for pages; at most 20000"):
         await reports.write(many, Format.PDF)
+
+
+async def test_pages_that_are_not_drawn_are_no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reports, "PDF_TIMEOUT_S", 0.0)
+    with pytest.raises(ReportsBusy, match="not drawn within 0 s"):
+        await reports.write(REPORT, Format.PDF)
+    monkeypatch.undo()
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(InvariantBroken, match="the pages were not drawn"):
+        await reports.write(REPORT, Format.PDF)
 
 
 def test_a_document_that_is_no_report_is_not_drawn() -> None:

@@ -14,7 +14,7 @@ from alembic import command
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from dispensed.ledger import audit, catalog, discrepancies, post, read
+from dispensed.ledger import audit, cases, catalog, discrepancies, post, read
 from dispensed.ledger.database import Access, make_engine, store_url
 from dispensed.ledger.engine import Store, Tx, upgrade
 from dispensed.ledger.holds import BlockedLot
@@ -269,6 +269,7 @@ def test_a_ledger_of_the_first_release_is_upgraded_unchanged_clean_and_usable(
         assert report.findings == ()
         assert (report.movements, report.balances, report.reservations) == (10, 11, 1)
         _every_account_is_there(store)
+        _its_discrepancies_have_records(store)
         _what_was_begun_is_ended(store)
         _the_new_movements_go(store)
         _the_journal_is_still_append_only(store)
@@ -279,6 +280,14 @@ def _every_account_is_there(store: Store) -> None:
     kinds = {place.location_id: place.kind for place in store.read_sync(catalog.locations)}
     assert {name: kind for name, kind in kinds.items() if name.startswith("ext:")} == EXTERNAL
     assert kinds["robot1"].value == "device"
+
+
+def _its_discrepancies_have_records(store: Store) -> None:
+    rows = store.read_sync(lambda tx: cases.page(tx, state=None))
+    assert [(row.location_id, row.state, row.size, row.reason_code) for row in rows] == [
+        ("robot1", "open", -6_000, None),
+        ("fill", "closed", 1_000, "earlier_release"),
+    ]
 
 
 def _moved(store: Store, kind: K, source: str, target: str, lot: str = "A12") -> int:

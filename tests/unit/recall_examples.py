@@ -442,7 +442,115 @@ WHOLE = (
     ),
 )
 
+ODD = (
+    _plain("number in brackets", "Examplol 5 mg (99) lot QX101", ("QX101", None)),
+    _plain(
+        "far from a range",
+        "Lot A98, for the product as made before, lot B77",
+        ("A98", None),
+        ("B77", None),
+    ),
+    _plain("dash without word", "Lot QX101 06-2027", ("QX101", "2027-06")),
+    _plain("stray bracket", "Lot QX101) = Exp 8/27", ("QX101", "2027-08")),
+    _plain("made and shipped", "Lot QX101 made and shipped on 1/2/2027", ("QX101", None)),
+    _plain("made at the end", "Lot QX101 made", ("QX101", None)),
+    _plain("made in marks", "made , , , , , , , , , Lot QX101", ("QX101", None)),
+    _plain(
+        "strange lot in a table",
+        "Lot QX101 Exp 8/27 77-B 9/27",
+        ("QX101", "2027-08"),
+        ("77-B", "2027-09"),
+    ),
+    _plain(
+        "long dated lot", "Lot 5/10/26 1 2 3 4 5 6 7 Exp 8/27", ("5/10/26 1 2 3 4 5 6 7", "2027-08")
+    ),
+    _plain("letters that are no capitals", "Lot abc:12; lot QX101", ("QX101", None)),
+    _plain("no date ahead", "made by on the of at no code for us, Lot QX101", ("QX101", None)),
+    _plain("item list in two words", "Item # 11, 12 and 13; Lot QX101", ("QX101", None)),
+    _plain("sku", "SKU: a) 8C5, b) 8B4. Lot QX101", ("QX101", None)),
+    Example(
+        "bracket that stays open",
+        "Red (NDC 99001-1234-1 (10 count), Blue (NDC 99001-1234-2 (20 count",
+        "10 count lot 4711",
+        (("99001-1234-1", "4711", None),),
+    ),
+    Example(
+        "label without its bracket",
+        TWO,
+        "Lot # a) 0005295, Exp 4/27; b 0005412, Exp 5/27",
+        ((N30, "0005295", "2027-04"), (N100, "0005412", "2027-05")),
+    ),
+    Example(
+        "dotted bracket",
+        TWO,
+        "a.) Lot 4711 b.) Lot 4712",
+        ((N30, "4711", None), (N100, "4712", None)),
+    ),
+    Example(
+        "phone that is no ndc",
+        "Drug, UPC 3-99001-011-01-6, NDC 99001-011-02",
+        "Lot 453289",
+        (("99001-011-02", "453289", None),),
+    ),
+)
+
 DOUBTS = (
+    Example(
+        "end of the text", ONE, "Lot QX101, see QX77", ((N30, "QX101", None),), flagged=("QX77",)
+    ),
+    Example(
+        "marks to the end",
+        ONE,
+        "Lot QX101, see QX77 ( (; 1",
+        ((N30, "QX101", None),),
+        flagged=("QX77",),
+    ),
+    Example(
+        "codes of two forms",
+        ONE,
+        "Product Codes: Q1-4, Q1-55; Lot QX101",
+        ((N30, "QX101", None),),
+        flagged=("Q1-55",),
+    ),
+    Example(
+        "one heading that tells nothing",
+        "Tablets, 30 and 90 count, NDC 99001-103-30 and NDC 99001-103-90",
+        "Red lot 4710; 30 count lot 4711; 90 count lot 4712",
+        tuple(
+            (ndc, lot, None)
+            for lot in ("4710", "4711", "4712")
+            for ndc in ("99001-103-30", "99001-103-90")
+        ),
+        flagged=("30 count", "90 count"),
+    ),
+    Example(
+        "other ndc",
+        ONE,
+        "Lot 4711 NDC 99001-123-31",
+        (("99001-123-31", "4711", None),),
+        flagged=("99001-123-31",),
+    ),
+    Example(
+        "other loose ndc",
+        ONE,
+        "Lot 4711 NDC 9900112331",
+        (("9900112331", "4711", None),),
+        flagged=("9900112331",),
+    ),
+    Example(
+        "product codes",
+        ONE,
+        "Batch 20087131. Product Code: a) 3020-8 b) 3020-3",
+        ((N30, "20087131", None),),
+        flagged=("3020-8", "3020-3"),
+    ),
+    Example(
+        "long number",
+        ONE,
+        "Lot 88001, Exp 1/27 1,200,300,400,500,600",
+        ((N30, "88001", "2027-01"), (N30, "600", None)),
+        flagged=("1,200,300,400,500",),
+    ),
     Example(
         "two readings",
         ONE,
@@ -716,4 +824,4 @@ DOUBTS = (
     ),
 )
 
-EXAMPLES = (*DATES, *LISTS, *LOTS, *BOUND, *WHOLE, *DOUBTS)
+EXAMPLES = (*DATES, *LISTS, *LOTS, *BOUND, *WHOLE, *ODD, *DOUBTS)

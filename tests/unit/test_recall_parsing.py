@@ -55,3 +55,9 @@ def test_more_pairs_than_anybody_reads_are_given_without_ndcs() -> None:
     assert len(parsed.pairs) == 101
     assert {pair.ndc for pair in parsed.pairs} == {None}
     assert len(parsed.unresolved) == 1
+
+
+def test_a_list_of_other_numbers_has_an_end() -> None:
+    items = ", ".join(str(number) for number in range(1000, 1202))
+    parsed = _parse(NONE, f"Item # {items}; lot QX101")
+    assert [pair.lot for pair in parsed.pairs][-1] == "QX101"

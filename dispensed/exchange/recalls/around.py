@@ -102,3 +102,12 @@ def range_follows(cursor: Cursor) -> bool:
     if dash and after is not None:
         return match_date(cursor.source, after.start, expected=False) is not None
     return SENSES.get(following.lower) is Sense.RANGE and following.lower != "from"
+
+
+def colon_end(cursor: Cursor, token: Token) -> int | None:
+    """Return where letters and digits with a colon between end, None where there are none."""
+    colon, digits = cursor.peek(1), cursor.peek(2)
+    if colon is None or digits is None or colon.text != ":":
+        return None
+    joined = cursor.touches(1) and cursor.touches(2)
+    return digits.end if joined and token.text.isupper() and digits.text.isdigit() else None

@@ -4,6 +4,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from dispensed.exchange.recalls.events import (
     Doubt,
@@ -21,6 +22,7 @@ from dispensed.exchange.recalls.tokens import tokenise
 from dispensed.exchange.recalls.words import IDLE, UNITS
 
 _GROUP_LENGTH = 3
+_SEGMENTS = 3
 _LIST_MARK = re.compile(
     r"\s*(?:[,;.&/]\s*(?:and\b|or\b)?|and\b|or\b)\s*(?:ndc)?[\s#:]*", re.IGNORECASE
 )
@@ -180,6 +182,12 @@ def bind_ndcs(
     events: Sequence[Event], products: Products, doubts: list[Doubt]
 ) -> list[tuple[str, ...]]:
     """Return the NDCs of each lot, in order; empty for a lot whose notice has none for it."""
+    known = {_normal(ndc) for ndc in products.ndcs}
+    doubts.extend(
+        Doubt(event.start, event.end, Reason.NDC_DIFFERS)
+        for event in events
+        if known and isinstance(event, NdcNamed) and _normal(event.ndc) not in known
+    )
     named = _by_side(events, _Named())
     labelled = _by_side(events, _label_reader(events, products, doubts))
     heading_doubts: list[Doubt] = []
@@ -198,22 +206,35 @@ def bind_ndcs(
     return found
 
 
-class _Side:
+def _normal(ndc: str) -> str:
+    """Return the digits of an NDC, its segments padded as for billing where it has three."""
+    segments = ndc.split("-")
+    if len(segments) != _SEGMENTS:
+        return ndc.replace("-", "")
+    return segments[0].zfill(5) + segments[1].zfill(4) + segments[2].zfill(2)
+
+
+class _Side(Protocol):
     """A rule that reads NDCs from one kind of event; None for events of other kinds."""
 
-    forward_only = False
+    @property
+    def forward_only(self) -> bool:
+        """Whether NDCs always stand before their lots."""
+        ...
 
     def ndcs(self, event: Event) -> _Answer:
         """Return the NDCs this event names."""
-        raise NotImplementedError
+        ...
 
 
-class _Named(_Side):
+class _Named:
+    forward_only = False
+
     def ndcs(self, event: Event) -> _Answer:
         return (event.ndc,) if isinstance(event, NdcNamed) else None
 
 
-class _Labels(_Side):
+class _Labels:
     forward_only = True
 
     def __init__(self, by_label: dict[int, tuple[str, ...]]) -> None:
@@ -225,7 +246,9 @@ class _Labels(_Side):
         return None
 
 
-class _Headings(_Side):
+class _Headings:
+    forward_only = False
+
     def __init__(self, products: Products, doubts: list[Doubt]) -> None:
         self._products = products
         self._doubts = doubts

@@ -13,8 +13,9 @@ class Label:
     ordinal: int
 
 
-_CLOSED = re.compile(r"(?<![0-9A-Za-z-])(?:\(\s?)?(?:([A-Za-z])|([0-9]{1,2}))\s?\)")
+_CLOSED = re.compile(r"(?<![0-9A-Za-z-])(?:\(\s?)?(?:([A-Za-z])|([0-9]{1,2}))\.?\s?\)")
 _DOTTED = re.compile(r"(?<![0-9A-Za-z.])(?:([A-Z])|([0-9]{1,2}))[.:](?=\s)")
+_BARE = re.compile(r"(?<![0-9A-Za-z/.'#-])([a-z])()(?=\s+[0-9A-Z][0-9A-Z-]{3})")
 _ORDINAL_MAX = 40
 
 
@@ -32,13 +33,26 @@ def find_labels(text: str) -> tuple[Label, ...]:
 def find_known_labels(text: str, known: frozenset[int]) -> tuple[Label, ...]:
     """Return the labels of a text, also a single one when it is known from another text."""
     labels = find_labels(text)
-    if labels or not known:
+    if not known:
         return labels
+    if labels:
+        return _with_bare(text, labels, known)
     for letters in (True, False):
         labels = _labels(text, _CLOSED, letters=letters)
         if labels and {label.ordinal for label in labels} <= known:
-            return labels
+            return _with_bare(text, labels, known)
     return ()
+
+
+def _with_bare(text: str, labels: tuple[Label, ...], known: frozenset[int]) -> tuple[Label, ...]:
+    """Add a label that has lost its parenthesis, `b 0005412`, where just that one is missing."""
+    missing = known - {label.ordinal for label in labels}
+    bare = tuple(
+        label
+        for label in _labels(text, _BARE, letters=True)
+        if label.ordinal in missing and label.start > labels[0].start
+    )
+    return tuple(sorted((*labels, *bare), key=lambda label: label.start))
 
 
 def _is_chained(ordinal: int, ordinals: set[int]) -> bool:

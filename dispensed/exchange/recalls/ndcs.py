@@ -65,7 +65,7 @@ _PHONE = re.compile(
     r"(?![0-9A-Za-z-])"
 )
 _BARCODE_WORDS = ("upc", "gtin", "ean", "bar")
-_NUMBERED_ONLY = frozenset({"list", "rx", "label", "insert", "order", "id", "formula", "event"})
+_NUMBERED_ONLY = frozenset({"label", "insert", "order", "id", "formula", "event"})
 """Words that announce an identifier only with a number sign or the word number after them."""
 
 _LIST_MAX = 200

@@ -16,7 +16,7 @@ from dispensed.exchange.recalls.events import Doubt, Lot, Reason
 from dispensed.exchange.recalls.labels import find_known_labels
 from dispensed.exchange.recalls.ndcs import find_claims
 from dispensed.exchange.recalls.notice import Notice
-from dispensed.exchange.recalls.scan import read_text
+from dispensed.exchange.recalls.scan import Reader
 from dispensed.exchange.recalls.tokens import fold, tokenise
 from dispensed.exchange.recalls.whole import AllLots, find_all_lots
 
@@ -144,7 +144,7 @@ def _read(text: str, products: Products, names: frozenset[str], *, seam: int | N
     described = seam is None
     source = fold(text)
     labels = find_known_labels(source, frozenset(products.by_label))
-    reading = read_text(source, find_claims(source), labels, names, needs_word=described)
+    reading = Reader(source, find_claims(source), labels, names, needs_word=described).read()
     doubts = list(reading.doubts)
     if not any(isinstance(event, Lot) for event in reading.events):
         reading.events.extend(reading.other_lots)

@@ -10,6 +10,8 @@ LOTS_MAX = 300
 
 _PARTS = re.compile(r"[0-9]+|[^0-9]+")
 _COUNTER_DIGITS_MAX = 4
+_WORDS_LENGTH_MAX = 32
+_RANGE_WORDS = frozenset({"to", "through", "thru", "until"})
 
 
 def lots_between(first: str, last: str) -> tuple[str, ...]:
@@ -43,3 +45,18 @@ def rises(first: str, second: str) -> bool:
     alike = shape(first) == shape(second) and first[:1] == second[:1]
     letters = re.sub("[0-9]", "", first) == re.sub("[0-9]", "", second)
     return alike and letters and first < second
+
+
+def joins_range(source: str, start: int, end: int, ends: tuple[str, str], *, between: bool) -> bool:
+    """Return whether `source[start:end]` joins two codes to a range: `to`, `through Lot #`, ` - `.
+
+    After `between` an `and` does so too; a dash joins codes of one form only.
+    """
+    if end - start > _WORDS_LENGTH_MAX:
+        return False
+    words = source[start:end].lower().split()
+    if between and words in (["and"], ["&"], ["to"], ["-"]):
+        return True
+    if words in (["-"], ["--"]):
+        return shape(ends[0]) == shape(ends[1])
+    return bool(words) and words[0] in _RANGE_WORDS

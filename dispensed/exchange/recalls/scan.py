@@ -8,7 +8,14 @@ noted as not understood; no code with digits is passed over in silence.
 import re
 from collections.abc import Callable, Mapping
 
-from dispensed.exchange.recalls.around import KNOWN, date_ahead, date_follows, extent, range_follows
+from dispensed.exchange.recalls.around import (
+    KNOWN,
+    colon_end,
+    date_ahead,
+    date_follows,
+    extent,
+    range_follows,
+)
 from dispensed.exchange.recalls.cursor import Cursor
 from dispensed.exchange.recalls.dates import (
     DateForm,
@@ -28,7 +35,7 @@ from dispensed.exchange.recalls.events import (
 )
 from dispensed.exchange.recalls.labels import Label
 from dispensed.exchange.recalls.ndcs import Claim, ClaimKind
-from dispensed.exchange.recalls.ranges import lots_between, rises
+from dispensed.exchange.recalls.ranges import joins_range, lots_between, rises
 from dispensed.exchange.recalls.state import Role, State
 from dispensed.exchange.recalls.tokens import Token, shape
 from dispensed.exchange.recalls.words import (
@@ -47,31 +54,21 @@ LIKE_A_LOT_MIN = 4
 """A code with a digit that is at least this long must not be passed over in silence."""
 
 _BEFORE_LOT = frozenset({"lot", "lots", "batch", "batches", "no", "number", "numbers", "code"})
-_RANGE_WORDS_LENGTH_MAX = 32
 _LISTED_LENGTH_MIN = 3
+_BLOCKS_OF_CLAUSE = frozenset({Reason.EXCLUDED, Reason.SUFFIX, Reason.OTHER_ID})
 _LETTERS_LOT = re.compile(r"[A-Z]{2,6}\Z")
 _HEAD = re.compile(r"[A-Z]{1,4}\Z")
+_CONSONANTS = re.compile(r"[B-DF-HJ-NP-TV-Z]{4,6}\Z")
 _PLACEHOLDER = re.compile(r"XX[./-]|[./-]XX|[0-9]XX\Z")
 _BOTH_ENDS = re.compile(r"([0-9A-Za-z]{4,})-([0-9A-Za-z]{4,})\Z")
 
 
-def read_text(
-    source: str,
-    claims: tuple[Claim, ...],
-    labels: tuple[Label, ...],
-    names: frozenset[str],
-    *,
-    needs_word: bool,
-) -> Reading:
-    """Read a folded text; with `needs_word` nothing is a lot before a word such as lot.
+class Reader:
+    """Walks the tokens of a folded text once; `read` may be called once.
 
-    `names` are codes in lower case that belong to the products and are no lots.
+    `names` are codes in lower case that belong to the products and are no lots; with `needs_word`
+    nothing is a lot before a word such as lot.
     """
-    return _Reader(source, claims, labels, names, needs_word=needs_word).read()
-
-
-class _Reader:
-    """Walks the tokens once; `read` may be called once."""
 
     def __init__(
         self,
@@ -107,6 +104,7 @@ class _Reader:
             Sense.PART: self._blocker(Reason.PART),
             Sense.NOT: self._blocker(Reason.EXCLUDED),
             Sense.SUFFIX: self._suffix_word,
+            Sense.OTHER_ID: self._blocker(Reason.OTHER_ID),
             Sense.SERIAL: self._blocker(Reason.SERIAL),
             Sense.FILLER: lambda _: None,
         }
@@ -140,7 +138,8 @@ class _Reader:
         state = self._state
         state.trusted = state.keyworded or not self._needs_word
         state.separated = True
-        state.block = None
+        if state.block is not Reason.OTHER_ID:
+            state.block = None
         self._go_to(label.end)
         return True
 
@@ -151,8 +150,11 @@ class _Reader:
         if claim.kind is ClaimKind.NDC:
             self._out.end_heading()
             self._out.events.append(NdcNamed(claim.start, claim.end, claim.value))
-        self._state.separated = True
-        self._state.trusted = self._state.trusted or not self._needs_word
+        state = self._state
+        state.separated = True
+        state.trusted = state.trusted or not self._needs_word
+        if state.block is Reason.OTHER_ID and not state.many_ids:
+            state.block = None
         self._go_to(claim.end)
         return True
 
@@ -234,7 +236,7 @@ class _Reader:
             state.separated = state.separated or mark != ":" or self._out.last_is(Expiry)
             if mark in ":-" and self._out.heading and not self._needs_word:
                 state.trusted = state.separated = True
-            if mark in ";." and state.block in {Reason.EXCLUDED, Reason.SUFFIX}:
+            if mark in ";." and state.block in _BLOCKS_OF_CLAUSE:
                 state.block = None
 
     def _word(self, token: Token) -> None:
@@ -265,9 +267,11 @@ class _Reader:
     def _code_word(self, token: Token) -> None:
         """`Code:` alone means the lot only where the notice has no other word for it."""
         made = SENSES.get(self._cursor.words(-1)[0]) is Sense.OTHER_DATE
-        if self._has_lot_word or made:
+        if self._has_lot_word or made or self._needs_word:
             self._out.end_heading()
             self._state.trusted = False
+            self._state.block = Reason.OTHER_ID
+            self._state.many_ids = token.lower == "codes"
         else:
             self._lot_word(token)
 
@@ -326,7 +330,8 @@ class _Reader:
         if not state.trusted or state.role is not Role.LOT or state.block is not None:
             return False
         goes_on = state.separated or self._last_shape == shape(token.text)
-        if not (state.fresh or (goes_on and self._last_shape.startswith("AAA"))):
+        alike = self._last_shape.startswith("AAA") or _CONSONANTS.match(token.text) is not None
+        if not (state.fresh or (goes_on and self._shapes and alike)):
             return False
         following = self._cursor.peek(1)
         return self._cursor.ends_item(1) or (
@@ -361,20 +366,12 @@ class _Reader:
         return True
 
     def _colon_lot(self, token: Token) -> bool:
-        """Read a lot such as `CABCAIBA:36`, letters and digits with a colon between."""
-        cursor = self._cursor
-        colon, digits = cursor.peek(1), cursor.peek(2)
-        if (
-            not self._state.fresh
-            or colon is None
-            or digits is None
-            or colon.text != ":"
-            or not (token.text.isupper() and digits.text.isdigit())
-            or not (cursor.touches(1) and cursor.touches(2))
-        ):
+        """Read a lot such as `CABCAIBA:36` right after a lot word."""
+        end = colon_end(self._cursor, token) if self._state.fresh else None
+        if end is None:
             return False
-        self._add_lot(token.start, digits.end)
-        self._go_to(digits.end)
+        self._add_lot(token.start, end)
+        self._go_to(end)
         return True
 
     def _code(self, token: Token) -> None:
@@ -478,14 +475,8 @@ class _Reader:
         if not self._out.last_is(Lot):
             return False
         last = self._out.events[-1]
-        if start - last.end > _RANGE_WORDS_LENGTH_MAX:
-            return False
-        words = self._source[last.end : start].lower().split()
-        if self._state.between and words in (["and"], ["&"], ["to"], ["-"]):
-            return True
-        if words in (["-"], ["--"]):
-            return shape(self._source[last.start : last.end]) == shape(self._source[start:end])
-        return bool(words) and words[0] in {"to", "through", "thru", "until"}
+        ends = self._source[last.start : last.end], self._source[start:end]
+        return joins_range(self._source, last.end, start, ends, between=self._state.between)
 
     def _add_lot(self, start: int, end: int) -> None:
         self._out.end_heading()

@@ -28,6 +28,8 @@ class State:
     other_maker: bool = False
     block: Reason | None = None
     """Codes are not lots but these, until the next lot word."""
+    many_ids: bool = False
+    """More than one identifier of another kind is to come."""
     date_range: bool = False
     """The next date ends a range of dates."""
     other_range: bool = False

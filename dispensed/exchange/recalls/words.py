@@ -15,8 +15,8 @@ class Sense(StrEnum):
     PART = "part"
     NOT = "not"
     SUFFIX = "suffix"
+    OTHER_ID = "other id"
     SERIAL = "serial"
-    HEADING = "heading"
 
 
 _LISTS: dict[Sense, str] = {
@@ -25,7 +25,7 @@ _LISTS: dict[Sense, str] = {
     ),
     Sense.EXPIRY: (
         "exp exps expiry expirys expiries expire expires expired expiration expirations expiring "
-        "expriation expirations expiraton expirary exo xp ep expy expdate expirydate bud buds "
+        "expriation expirations expiraton expirary exo xp ep ex expy expdate expirydate bud buds "
         "discard beyond bef ed"
     ),
     Sense.OTHER_DATE: (
@@ -47,7 +47,8 @@ _LISTS: dict[Sense, str] = {
         "containing"
     ),
     Sense.NOT: "except excluding excludes exclude excluded excepting",
-    Sense.SUFFIX: "followed preceded",
+    Sense.SUFFIX: "followed preceded proceeded",
+    Sense.OTHER_ID: "sku skus upc upcs gtin gtins catalog",
     Sense.SERIAL: "serial serials sn",
 }
 SENSES: dict[str, Sense] = {
@@ -98,6 +99,7 @@ _UNIT_NAMES: dict[str, str] = {
     "percent": "% percent",
     "mm": "mm cm inch",
     "year": "year years day days hour hours hr hrs month months",
+    "x": "x",
     "wipe": "wipes swab swabs pads pad towelettes piece pieces pcs pills softgels lozenges",
 }
 UNITS: dict[str, str] = {

@@ -261,7 +261,7 @@ def verify(ctx: click.Context, file: TextIO | None, *, as_json: bool) -> None:
         known = anchors if anchors.exists() else None
         report = site.store.read_sync(lambda tx: audit.verify(tx, anchors=known, tell=tell))
         if report.ok:
-            _anchor(anchors, audit.Head(report.head_id, report.head_hash), site.now())
+            _anchor(anchors, report, site.now())
     if as_json:
         write_json({**dataclasses.asdict(report), "ok": report.ok})
     else:
@@ -279,10 +279,11 @@ def verify(ctx: click.Context, file: TextIO | None, *, as_json: bool) -> None:
         )
 
 
-def _anchor(file: Path, end: audit.Head, at: datetime) -> None:
-    """Keep the end of the journal; a reader who may not write there is told so."""
+def _anchor(file: Path, report: audit.VerifyReport, at: datetime) -> None:
+    """Keep the ends of journal and audit trail; a reader who may not write there is told so."""
+    end = audit.Head(report.head_id, report.head_hash)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        audit.write_anchor(file, end, at)
+        audit.write_anchor(file, end, at, report.events)
     except OSError as error:
         click.echo(f"Warning: no anchor was kept in {file}: {error.strerror}", err=True)

@@ -2,9 +2,10 @@
 
 The chain alone does not show that every movement since some point was replaced and hashed anew, or
 that the end was cut off together with the head. Anchors do: lines of id and hash kept outside the
-database.
+database. They also keep a running hash of the audit trail, which has no chain of its own.
 """
 
+import hashlib
 import json
 import os
 from collections import defaultdict
@@ -20,6 +21,7 @@ from sqlalchemy.exc import DBAPIError
 
 from dispensed.ledger import tables as t
 from dispensed.ledger.journal import movement_hash
+from dispensed.ledger.types import to_microseconds
 from dispensed.model.dispensing import DispenseState
 from dispensed.model.movement import MovementKind
 
@@ -53,6 +55,7 @@ class VerifyReport:
     anchors: int
     head_id: int
     head_hash: str
+    events: "Head"
     findings: tuple[Finding, ...]
     findings_total: int
 
@@ -64,10 +67,22 @@ class VerifyReport:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The end of the journal."""
+    """The end of the journal, or of the audit trail with the running hash of all its events."""
 
     id: int
     hash: str
+
+
+NO_EVENTS = Head(0, t.GENESIS_HASH)
+"""The end of an empty audit trail."""
+
+
+@dataclass(slots=True)
+class _Anchors:
+    """What the file says, by the last movement and by the last audit event of each line."""
+
+    movements: dict[int, str] = field(default_factory=dict)
+    events: dict[int, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -119,7 +134,8 @@ def verify(
     its own. Raises nothing for what it finds.
     """
     found = _Findings(tell)
-    fixed = _read_anchors(anchors, found) if anchors is not None else {}
+    known = _read_anchors(anchors, found) if anchors is not None else _Anchors()
+    fixed = known.movements
     cells: dict[_Cell, int] = defaultdict(int)
     last = Head(0, t.GENESIS_HASH)
     with found.of_damage("journal"):
@@ -140,6 +156,9 @@ def verify(
         _check_claims(tx, found)
     with found.of_damage("dispenses"):
         _check_dispenses(tx, found)
+    events = NO_EVENTS
+    with found.of_damage("audit events"):
+        events = _check_events(tx, found, known.events)
     return VerifyReport(
         movements=last.id,
         balances=balances,
@@ -147,6 +166,7 @@ def verify(
         anchors=len(fixed),
         head_id=last.id,
         head_hash=last.hash,
+        events=events,
         findings=tuple(found.kept),
         findings_total=found.total,
     )
@@ -161,40 +181,88 @@ def head(tx: Connection) -> Head:
     return Head(row.last_id, row.hash)
 
 
-def write_anchor(file: Path, end: Head, at: datetime) -> None:
-    """Append the end of the journal to a file outside the database, durably."""
-    line = json.dumps({"id": end.id, "hash": end.hash, "at": at.isoformat()})
+def write_anchor(file: Path, end: Head, at: datetime, events: Head = NO_EVENTS) -> None:
+    """Append the ends of the journal and of the audit trail to a file outside, durably."""
+    line = {"id": end.id, "hash": end.hash, "at": at.isoformat()}
+    if events.id:
+        line |= {"event": events.id, "event_hash": events.hash}
     with file.open("a", encoding="ascii") as stream:
-        stream.write(line + "\n")
+        stream.write(json.dumps(line) + "\n")
         stream.flush()
         os.fsync(stream.fileno())
 
 
-def _read_anchors(file: Path, found: _Findings) -> dict[int, str]:
-    """Read the anchors by movement id; a missing or unreadable line is a finding too."""
-    fixed: dict[int, str] = {}
+def _read_anchors(file: Path, found: _Findings) -> _Anchors:
+    """Read the anchors; a missing or unreadable line is a finding too."""
+    known = _Anchors()
     if not file.exists():
         found.add("anchor_missing", str(file), "the file of anchors does not exist")
-        return fixed
+        return known
     with file.open(encoding="utf-8", errors="replace") as stream:
         for number, line in enumerate(stream, start=1):
-            anchor = _anchor(line)
-            if anchor is None:
+            if not _take_anchor(line, known):
                 found.add("anchor_unreadable", f"{file}:{number}", f"not an anchor: {line[:80]!r}")
-            elif anchor.id:
-                fixed[anchor.id] = anchor.hash
-    return fixed
+    return known
 
 
-def _anchor(line: str) -> Head | None:
+def _take_anchor(line: str, known: _Anchors) -> bool:
+    """Take up one line of the file; False when it is no anchor."""
     try:
-        match json.loads(line):
-            case {"id": int() as number, "hash": str() as digest}:
-                return Head(number, digest)
-            case _:
-                return None
+        content = json.loads(line)
     except ValueError:
-        return None
+        return False
+    match content:
+        case {"id": int() as number, "hash": str() as digest}:
+            if number:
+                known.movements[number] = digest
+        case _:
+            return False
+    match content:
+        case {"event": int() as number, "event_hash": str() as digest}:
+            known.events[number] = digest
+        case _:
+            pass
+    return True
+
+
+# ---------------------------------------------------------------- audit trail
+
+
+def _check_events(tx: Connection, found: _Findings, fixed: dict[int, str]) -> Head:
+    """Hash the audit trail from its beginning and compare it with its anchors; returns its end.
+
+    An event itself is not named: between which two anchors something was changed, taken out or put
+    in. Each stretch is judged for itself.
+    """
+    last = NO_EVENTS
+    waiting = sorted(fixed)
+    begin = 1
+    query = select(t.audit_event).order_by(t.audit_event.c.id)
+    for row in tx.execute(query.execution_options(yield_per=PAGE)):
+        while waiting and row.id > waiting[0]:
+            begin, last = _stretch(found, begin, waiting.pop(0), last, fixed)
+        last = Head(row.id, _event_hash(last.hash, row))
+        if waiting and row.id == waiting[0]:
+            begin, last = _stretch(found, begin, waiting.pop(0), last, fixed)
+    for number in waiting:
+        begin, last = _stretch(found, begin, number, last, fixed)
+    return last
+
+
+def _stretch(
+    found: _Findings, begin: int, end: int, last: Head, fixed: dict[int, str]
+) -> tuple[int, Head]:
+    """Compare one stretch with its anchor; returns where the next begins, hashing on from there."""
+    if last != Head(end, fixed[end]):
+        text = "they do not give the hash in the anchor: some were changed, taken out or put in"
+        found.add("events_differ", f"audit events {begin} to {end}", text)
+    return end + 1, Head(end, fixed[end])
+
+
+def _event_hash(last: str, row: Row[Any]) -> str:
+    values = [to_microseconds(value) if isinstance(value, datetime) else value for value in row]
+    encoded = json.dumps([last, *values], separators=(",", ":"), default=repr)
+    return hashlib.sha256(encoded.encode("ascii")).hexdigest()
 
 
 # ---------------------------------------------------------------- chain

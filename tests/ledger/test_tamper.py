@@ -11,10 +11,23 @@ from sqlalchemy import text
 
 from dispensed.cli.main import cli
 from dispensed.ledger import audit
-from dispensed.ledger.audit import Finding
+from dispensed.ledger.audit import Finding, Head
 from dispensed.ledger.engine import Store
+from dispensed.model.catalog import LotState
 from tests.benchmarks.tamper import Victim, missed
-from tests.ledger.book import ITEM, LOT, SHELF, SHELF2, K, move, posted, stocked
+from tests.ledger.book import (
+    ITEM,
+    LATE_LOT,
+    LOT,
+    NOW,
+    SHELF,
+    SHELF2,
+    K,
+    blocking,
+    move,
+    posted,
+    stocked,
+)
 
 FLIPS = 1000
 """`python -m tests.benchmarks tamper --flips 10000` does more."""
@@ -66,6 +79,52 @@ def test_all_findings_are_told_beyond_those_that_are_kept(sqlite_url: str) -> No
         assert report.findings[6] == Finding(
             "movement_missing", "movements 7 to 9", "movement 10 follows 6"
         )
+
+
+# ---------------------------------------------------------------- audit trail
+
+
+@pytest.mark.parametrize(
+    ("damage", "found"),
+    [
+        ("UPDATE audit_event SET actor = 'eve' WHERE id = 5", ["audit events 1 to 12"]),
+        ("UPDATE audit_event SET at = at + 1 WHERE id = 13", ["audit events 13 to 14"]),
+        ("DELETE FROM audit_event WHERE id = 3", ["audit events 1 to 12"]),
+        ("DELETE FROM audit_event WHERE id = 12", ["audit events 1 to 12"]),
+        ("DELETE FROM audit_event WHERE id > 13", ["audit events 13 to 14"]),
+        ("DELETE FROM audit_event", ["audit events 1 to 12", "audit events 13 to 14"]),
+        (
+            "UPDATE audit_event SET id = -id WHERE id = 14",
+            ["audit events 1 to 12", "audit events 13 to 14"],
+        ),
+        ("UPDATE audit_event SET at = 4611686018427387904 WHERE id = 5", ["audit events"]),
+    ],
+)
+def test_19_a_changed_audit_trail_is_found_between_its_anchors(
+    sqlite_url: str, tmp_path: Path, damage: str, found: list[str]
+) -> None:
+    file = tmp_path / "anchors.jsonl"
+
+    def anchor() -> None:
+        report = store.read_sync(lambda tx: audit.verify(tx, anchors=file))
+        audit.write_anchor(file, Head(report.head_id, report.head_hash), NOW, report.events)
+
+    with Store.open(sqlite_url) as store:
+        store.write_sync(stocked)
+        anchor()
+        for state in (LotState.HOLD, LotState.RELEASED):
+            store.write_sync(blocking(LOT, state))
+        anchor()
+        store.write_sync(blocking(LATE_LOT, LotState.HOLD))
+        report = store.read_sync(lambda tx: audit.verify(tx, anchors=file))
+        assert (report.findings, report.events.id) == ((), 15)
+    with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))) as plain, plain:
+        for verb in ("update", "delete"):
+            plain.execute(f"DROP TRIGGER audit_event_no_{verb}")
+        plain.execute(damage)
+    with Store.open(sqlite_url) as store:
+        report = store.read_sync(lambda tx: audit.verify(tx, anchors=file))
+    assert [finding.subject for finding in report.findings] == found
 
 
 # ---------------------------------------------------------------- the whole way

@@ -163,7 +163,7 @@ def breaches(tx: Connection, move: Move, seen: Watch) -> tuple[str, ...]:
     if seen.trials:
         found += _trial_breach(tx, move)
     if seen.rules and move.kind not in _FREE and not t.is_external(move.target):
-        found += _item_breaches(tx, move)
+        found += item_breaches(tx, move.item_id, move.target, move.milli)
     return tuple(found)
 
 
@@ -202,18 +202,19 @@ def _end(tx: Connection, move: Move, location_id: str) -> End:
     return End(kind, protocol, segregated)
 
 
-def _item_breaches(tx: Connection, move: Move) -> list[str]:
-    if kind_at(tx, move.target) not in RULED:
-        return []
-    rule = rule_at(tx, move.target)
-    total = move.milli
+def item_breaches(tx: Connection, item_id: str, location_id: str, milli: int) -> tuple[str, ...]:
+    """Return why the rule of a place forbids that `milli` of an item is put there."""
+    if kind_at(tx, location_id) not in RULED:
+        return ()
+    rule = rule_at(tx, location_id)
+    total = milli
     if rule.capacity_milli is not None:
         there = select(func.coalesce(func.sum(t.balance.c.on_hand), 0)).where(
-            t.balance.c.item_id == move.item_id, t.balance.c.location_id == move.target
+            t.balance.c.item_id == item_id, t.balance.c.location_id == location_id
         )
         total += int(tx.execute(there).scalar_one())
-    found = rule_breaches(rule, _item(tx, move.item_id), total)
-    return [f"item {move.item_id} at {move.target}: {text}" for text in found]
+    found = rule_breaches(rule, _item(tx, item_id), total)
+    return tuple(f"item {item_id} at {location_id}: {text}" for text in found)
 
 
 def _item(tx: Connection, item_id: str) -> Item:

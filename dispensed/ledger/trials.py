@@ -10,10 +10,10 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from dispensed.errors import Conflict, NotFound
 from dispensed.ledger import special
 from dispensed.ledger import tables as t
-from dispensed.ledger.catalog import get_item, get_location
+from dispensed.ledger.catalog import find_location, get_item, get_location, put_location
 from dispensed.ledger.excursions import places_in
 from dispensed.ledger.stamp import Stamp, audit
-from dispensed.model.catalog import Storage
+from dispensed.model.catalog import Location, Storage
 from dispensed.model.special import PlaceRule
 
 
@@ -39,6 +39,12 @@ class PlaceInUse(Conflict):
     """Stock lies at the place or in it, so it does not change its protocol."""
 
     code: ClassVar[str] = "place_in_use"
+
+
+class PlaceInItself(Conflict):
+    """The place would lie in itself."""
+
+    code: ClassVar[str] = "place_in_itself"
 
 
 class OrderOfOtherProtocol(Conflict):
@@ -248,6 +254,23 @@ def _check_empty(tx: Connection, place: str) -> None:
     held = select(func.count()).where(t.balance.c.location_id == place, t.balance.c.on_hand != 0)
     if tx.execute(held).scalar_one():
         raise PlaceInUse(f"{place} holds stock: empty it before it changes its protocol")
+
+
+def put_place(tx: Connection, place: Location, stamp: Stamp) -> None:
+    """Add a place, or put a known one into another; the protocol of what holds stock stays.
+
+    Raises UnknownLocation, LocationConflict, PlaceInUse, and PlaceInItself when it would lie in a
+    place that lies in it.
+    """
+    known = find_location(tx, place.location_id)
+    if known is not None and place.parent in places_in(tx, place.location_id):
+        raise PlaceInItself(f"{place.parent} lies in {place.location_id}")
+    before = special.trial_places(tx)
+    put_location(tx, place, stamp)
+    after = special.trial_places(tx)
+    for each in sorted(places_in(tx, place.location_id)):
+        if before.get(each) != after.get(each):
+            _check_empty(tx, each)
 
 
 def rules(tx: Connection) -> tuple[RuleRow, ...]:

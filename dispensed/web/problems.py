@@ -172,6 +172,7 @@ STATUS: Mapping[str, tuple[int, str]] = {
     "protocol_exists": (409, "see /api/v1/protocols for what is known"),
     "protocol_closed": (409, _LOOK),
     "protocol_not_found": (404, "see /api/v1/protocols"),
+    "place_in_itself": (409, "choose another place around it"),
     "place_in_use": (409, "empty the place first"),
     "other_protocol": (409, "see /api/v1/dispenses for the order"),
     "lot_in_excursion": (409, "release it in /api/v1/excursions/... with a reason"),

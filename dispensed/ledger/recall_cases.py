@@ -222,6 +222,7 @@ def settle_state(tx: Connection, case_id: int, stamp: Stamp) -> CaseRow:
     """Give a case the state that follows from its blocks and its undecided parts.
 
     A case that begins to block, or does so again after it was closed, has its full time from now.
+    A closed one opens again for a new part that nobody has decided.
     """
     case = get(tx, case_id)
     blocking = select(t.recall_case.c.id).where(
@@ -235,11 +236,12 @@ def settle_state(tx: Connection, case_id: int, stamp: Stamp) -> CaseRow:
         t.recall_line.c.recall_id == case_id, t.recall_line.c.digits != ""
     )
     blocks = tx.execute(blocking).first() is not None
-    if case.state == "closed" and not blocks:
+    is_undecided = tx.execute(undecided).first() is not None
+    was_closed = case.state == "closed"
+    if was_closed and not blocks and not is_undecided:
         return case
-    waits = tx.execute(perhaps_here).first() is not None or (
-        tx.execute(undecided).first() is not None and tx.execute(codes).first() is None
-    )
+    clueless = was_closed or tx.execute(codes).first() is None
+    waits = tx.execute(perhaps_here).first() is not None or (is_undecided and clueless)
     state = "open" if blocks else "review" if waits else "not_stocked"
     if state != case.state:
         values: dict[str, object] = {"state": state, "closed_at": None, "closed_by": None}
@@ -302,12 +304,16 @@ def put_line(tx: Connection, case: CaseRow, new: NewLine, stamp: Stamp) -> froze
 
 
 def apply_line(tx: Connection, case: CaseRow, line_id: int, stamp: Stamp) -> frozenset[LotKey]:
-    """Block what a line names of the catalogue as it is; returns the lots that are stopped."""
+    """Block what a line names of the catalogue as it is; returns the lots that are stopped.
+
+    What was stopped by a case that is closed since is left as people decided.
+    """
     row = tx.execute(select(t.recall_line).where(t.recall_line.c.id == line_id)).one()
     items = items_of(tx, row.digits) if row.item_id is None else (row.item_id,)
     stopped: set[LotKey] = set()
     for item_id in items:
-        _block(tx, case, row, item_id, stamp)
+        if not _block(tx, case, row, item_id, stamp):
+            continue
         named = recall_blocks.named_lots(tx, item_id, row.lot)
         stopped.update(recall_blocks.with_descendants(tx, named))
     return frozenset(stopped)
@@ -315,15 +321,16 @@ def apply_line(tx: Connection, case: CaseRow, line_id: int, stamp: Stamp) -> fro
 
 def _block(
     tx: Connection, case: CaseRow, line: Row[*tuple[object, ...]], item_id: str, stamp: Stamp
-) -> None:
-    """Tie a line to its blocking line for an item: one that is there, or a new one."""
+) -> bool:
+    """Tie a line to its blocking line for an item, found or new; returns whether that is open."""
     tied = (
-        select(t.recall_block.c.block_id)
-        .join(t.recall_case, t.recall_case.c.id == t.recall_block.c.block_id)
+        select(t.recall_case.c.state)
+        .join(t.recall_block, t.recall_case.c.id == t.recall_block.c.block_id)
         .where(t.recall_block.c.line_id == line.id, t.recall_case.c.item_id == item_id)
     )
-    if tx.execute(tied).first() is not None:
-        return
+    state = tx.scalars(tied).first()
+    if state is not None:
+        return bool(state == "open")
     known = recalls.find_open(tx, item_id=item_id, lot=line.lot, reference=case.reference)
     block = known or recalls.open_case(
         tx,
@@ -335,6 +342,7 @@ def _block(
     )
     values = {"line_id": line.id, "block_id": block.id, "recall_id": case.id}
     tx.execute(insert(t.recall_block), {**values, "recorded_at": stamp.at})
+    return True
 
 
 def match_item(tx: Connection, item: Item, stamp: Stamp) -> None:

@@ -6,7 +6,6 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, exists, insert, select
 
-from dispensed.errors import NotFound
 from dispensed.ledger import tables as t
 from dispensed.ledger.stamp import Stamp, audit
 
@@ -76,14 +75,6 @@ def unreadable(tx: Connection, limit: int = 1000) -> tuple[NoticeRow, ...]:
 def of_case(tx: Connection, case_id: int, limit: int = 1000) -> tuple[NoticeRow, ...]:
     """Return the notices that tell of a case, oldest first."""
     return _rows(tx, t.recall_reading.c.recall_id == case_id, limit)
-
-
-def get(tx: Connection, notice_id: int) -> NoticeRow:
-    """Return one notice; raises NotFound."""
-    rows = _rows(tx, t.recall_notice.c.id == notice_id, 1)
-    if not rows:
-        raise NotFound(f"there is no recall notice {notice_id}")
-    return rows[0]
 
 
 def _rows(tx: Connection, condition: ColumnElement[bool], limit: int) -> tuple[NoticeRow, ...]:

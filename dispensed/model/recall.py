@@ -65,13 +65,10 @@ class NdcCode:
 
     def names(self, ndc11: str) -> bool:
         """Whether a package with this NDC-11 is meant."""
-        match self.kind:
-            case NdcKind.PACKAGE:
-                return ndc11 == self.digits
-            case NdcKind.PRODUCT:
-                return len(ndc11) == _NDC11_LENGTH and ndc11.startswith(self.digits)
-            case NdcKind.AMBIGUOUS | NdcKind.UNREADABLE:
-                return False
+        if self.kind is NdcKind.PACKAGE:
+            return ndc11 == self.digits
+        is_product = self.kind is NdcKind.PRODUCT
+        return is_product and len(ndc11) == _NDC11_LENGTH and ndc11.startswith(self.digits)
 
 
 def read_ndc(text: str) -> NdcCode:

@@ -22,7 +22,7 @@ from dispensed.ledger import recall_cases, recall_notices, recall_parts
 from dispensed.ledger.engine import Tx
 from dispensed.ledger.post import Stamp
 from dispensed.ledger.recall_blocks import LotKey
-from dispensed.ledger.recall_cases import NewCase, NewLine
+from dispensed.ledger.recall_cases import CaseRow, NewCase, NewLine
 from dispensed.ledger.recall_notices import DOCUMENT, RECORD, NoticeRow
 from dispensed.ledger.recall_parts import NewUnresolved
 from dispensed.model.recall import NdcKind, named_codes, read_class, read_ndc
@@ -50,7 +50,7 @@ class FeedProblem(DispensedError):
 class ImportReport:
     """What an import did: notices `stored` (new), `known` (kept before), `read` and `unreadable`.
 
-    `opened` are the cases that hold lots because of it; `parts` wait for a person.
+    `opened` are the cases it tells of that hold lots; `parts` are new ones for a person.
     """
 
     stored: int
@@ -148,12 +148,12 @@ async def read_unread(site: Site, actor: str) -> ImportReport:
                 continue
             parsed = await asyncio.to_thread(parse, notice)
             taken = partial(_take, site=site, row=row, notice=notice, parsed=parsed, stamp=stamp)
-            case_id, stopped, waiting = await site.store.write(taken)
+            case, stopped, waiting = await site.store.write(taken)
             await recalls.stop_machines(site, stopped)
             read += 1
             parts += waiting
-            if stopped:
-                opened[case_id] = None
+            if case.state == "open":
+                opened[case.id] = None
     return ImportReport(0, 0, read, tuple(unreadable), tuple(opened), parts)
 
 
@@ -169,7 +169,7 @@ def _refuse(tx: Tx, *, row: NoticeRow, note: str, stamp: Stamp) -> None:
 
 def _take(
     tx: Tx, *, site: Site, row: NoticeRow, notice: Notice, parsed: ParsedRecall, stamp: Stamp
-) -> tuple[int, frozenset[LotKey], int]:
+) -> tuple[CaseRow, frozenset[LotKey], int]:
     """Make or renew the case of a notice; returns it, the lots it stops, the parts that wait."""
     case = cases.ensure(tx, site, _new_case(notice), stamp)
     lines, parts = _plan(tx, notice, parsed, row.id)
@@ -178,10 +178,10 @@ def _take(
         if not recall_parts.is_known(tx, case.id, part):
             recall_parts.add(tx, case.id, row.id, part, stamp)
             waiting += 1
-    _, stopped = cases.hold(tx, case, lines, stamp)
+    settled, stopped = cases.hold(tx, case, lines, stamp)
     text = f"{len(lines)} lines, {len(parts)} parts for a person"
     recall_notices.note_reading(tx, row.id, recall_id=case.id, note=text, stamp=stamp)
-    return case.id, stopped, waiting
+    return settled, stopped, waiting
 
 
 def _new_case(notice: Notice) -> NewCase:

@@ -13,11 +13,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from dispensed.errors import Invalid
-from dispensed.ledger import catalog, recall_cases, recall_notices, recall_parts
+from dispensed.errors import Invalid, NotFound
+from dispensed.ledger import catalog, recall_notices, recall_parts
 from dispensed.ledger.engine import Store
 from dispensed.ledger.recall_blocks import LotKey
-from dispensed.model.catalog import LotState
+from dispensed.model.catalog import Item, LotState
+from dispensed.model.quantity import Unit
 from dispensed.services import recall_cases as services
 from dispensed.services import recall_detail, recall_feed
 from dispensed.services.changes import Changes
@@ -25,7 +26,7 @@ from dispensed.services.recall_cases import Decision
 from dispensed.services.recall_feed import FeedProblem
 from dispensed.services.recall_options import FeedOptions, RecallOptions
 from dispensed.services.site import Site
-from tests.ledger.book import ITEM, LATE_LOT, LOT, NOW, put_lot, stocked
+from tests.ledger.book import ITEM, LATE_LOT, LOT, NOW, STAMP, put_lot, stocked
 from tests.system.web_bench import ZONE, NoMachines, SetClock
 
 Record = dict[str, str]
@@ -304,6 +305,12 @@ async def test_a_notice_that_was_kept_but_not_read_is_read_by_the_next_run(
     assert feed.asked
 
 
+async def close_case(site: Site) -> None:
+    for person in ("ina", "paul"):
+        await services.sign(site, 1, "done", person)
+    await services.close(site, 1, "returned", "ina")
+
+
 async def test_a_closed_case_opens_again_when_a_later_notice_names_more(
     site: Site, feed: FeedServer
 ) -> None:
@@ -311,13 +318,69 @@ async def test_a_closed_case_opens_again_when_a_later_notice_names_more(
     await recall_feed.poll(site)
     answer = services.Answer(ITEM, LOT, "shelf/A-01", "100", "a1")
     await services.answer(site, 1, answer, "tess")
-    for person in ("ina", "paul"):
-        await services.sign(site, 1, "done", person)
-    await services.close(site, 1, "returned", "ina")
+    await close_case(site)
     feed.records = [record(code_info="Lots A12, C56, Exp. 03/31/2027")]
-    await recall_feed.poll(site)
+    assert (await recall_feed.poll(site)).opened == (1,)
     case = (await recall_detail.case(site, 1)).row
     assert (case.state, case.closed_at) == ("open", None)
     site.store.write_sync(lambda tx: put_lot(tx, "C56", date(2027, 3, 31)))
     assert lot_state(site, "C56") is LotState.RECALLED
-    assert site.store.read_sync(lambda tx: recall_cases.get_open(tx, 1)).round > 0
+    await close_case(site)
+    assert not site.store.read_sync(lambda tx: catalog.has_open_recall(tx, ITEM, "C56"))
+
+
+async def test_a_closed_case_stays_closed_when_a_notice_only_repeats_it(
+    site: Site, feed: FeedServer
+) -> None:
+    feed.records = [record()]
+    await recall_feed.poll(site)
+    answer = services.Answer(ITEM, LOT, "shelf/A-01", "100", "a1")
+    await services.answer(site, 1, answer, "tess")
+    await close_case(site)
+    feed.records = [record(report_date="20261125")]
+    assert (await recall_feed.poll(site)).opened == ()
+    assert (await recall_detail.case(site, 1)).row.state == "closed"
+    text = "Atorvastatin Calcium Tablets, 20 mg"
+    feed.records = [record(product_description=text, code_info="Lot Q99871")]
+    report = await recall_feed.poll(site)
+    assert report.parts > 0
+    assert (await recall_detail.case(site, 1)).row.state == "review"
+    assert len(await recall_detail.unresolved(site)) == report.parts
+
+
+async def test_a_case_that_was_opened_by_hand_takes_the_number_of_its_notice(
+    site: Site, feed: FeedServer
+) -> None:
+    line = services.LineAsked(LOT, item_id=ITEM)
+    by_hand = services.CaseAsked("D-0001-2026", "", "told by telephone", (line,))
+    await services.open_case(site, by_hand, "ina")
+    feed.records = [record()]
+    await recall_feed.poll(site)
+    (case,) = await recall_detail.cases(site, state=None)
+    assert (case.recall_number, case.recall_class, case.source) == ("D-0001-2026", "II", "manual")
+
+
+async def test_all_lots_without_any_code_go_to_a_person(site: Site, feed: FeedServer) -> None:
+    text = "Sterile compounded products of the pharmacy"
+    feed.records = [record(product_description=text, code_info="All lots within expiry")]
+    await recall_feed.poll(site)
+    assert (await recall_detail.case(site, 1)).row.state == "review"
+    parts = await recall_detail.unresolved(site)
+    assert "named without NDC" in " ".join(part.reason for part in parts)
+
+
+async def test_a_part_that_is_not_there_and_an_item_without_a_code_are_told_apart(
+    site: Site,
+) -> None:
+    with pytest.raises(NotFound, match="no unresolved part 9"):
+        await services.decide(site, 9, Decision(match=False, reason="x"), "ina")
+    kit = Item("KIT-1", "First aid kit", "", "kit", "House", Unit.EA, 1000)
+    await site.store.write(lambda tx: catalog.put_item(tx, kit, STAMP))
+    line = services.LineAsked(None, ndc="0071-0155-23")
+    with pytest.raises(Invalid, match="recall class 'V'"):
+        await services.open_case(site, services.CaseAsked("R", "V", "x", (line,)), "ina")
+    with pytest.raises(Invalid, match="1 to 1000 lines, not 0"):
+        await services.open_case(site, services.CaseAsked("R", "I", "x", ()), "ina")
+    nothing = services.CaseAsked("R", "I", "x", (services.LineAsked(LOT),))
+    with pytest.raises(Invalid, match="give the NDC or the item id"):
+        await services.open_case(site, nothing, "ina")

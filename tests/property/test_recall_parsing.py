@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from dispensed.exchange.recalls.notice import Notice
 from dispensed.exchange.recalls.parse import ParsedRecall, parse
 from dispensed.exchange.recalls.tokens import fold, tokenise
-from tests.unit.recall_examples import EXAMPLES, ONE, TWO
+from tests.unit.recall_doubts import EXAMPLES
+from tests.unit.recall_examples import ONE, TWO
 
 PIECES = (
     "Lot", "Lots:", "lot #", "Batch", "Exp", "Exp.", "BUD:", "NDC", "UPC", "all lots", "a)", "b)",
@@ -121,7 +122,7 @@ def test_twice_the_text_takes_at_most_twice_the_steps(flood: str) -> None:
     assert _calls(once * 2) <= 2 * _calls(once) + 500
 
 
-@pytest.mark.parametrize("flood", ["Q1-", "Lot Q7 to ", "NDC 99001-123-30 ", "1 . ", "Exp mar "])
+@pytest.mark.parametrize("flood", ["Q1-", "Lot Q7 to ", "NDC 99001-123-30 "])
 def test_a_flood_of_100_kb_is_read(flood: str) -> None:
     parsed = _read(flood * (100_000 // len(flood)))
     assert parsed.pairs or parsed.unresolved

@@ -4,7 +4,8 @@ import pytest
 
 from dispensed.exchange.recalls.notice import Notice
 from dispensed.exchange.recalls.parse import PAIRS_MAX, Pair, ParsedRecall, Unresolved, parse
-from tests.unit.recall_examples import EXAMPLES, NONE, ONE, Example
+from tests.unit.recall_doubts import EXAMPLES
+from tests.unit.recall_examples import NONE, ONE, Example
 
 
 def _parse(description: str, codes: str, more: str = "") -> ParsedRecall:
@@ -48,9 +49,9 @@ def test_a_code_cut_in_two_between_the_fields_is_flagged() -> None:
 
 
 def test_more_pairs_than_anybody_reads_are_given_without_ndcs() -> None:
-    ndcs = " ".join(f"NDC 99001-{number:04}-01" for number in range(201))
+    ndcs = ", ".join(f"99001-{number:04}-01" for number in range(201))
     lots = ", ".join(f"QX{number:05}" for number in range(101))
-    parsed = _parse(ndcs, f"Lot {lots}")
+    parsed = _parse(f"NDC {ndcs}", f"Lot {lots}")
     assert PAIRS_MAX < 201 * 101
     assert len(parsed.pairs) == 101
     assert {pair.ndc for pair in parsed.pairs} == {None}

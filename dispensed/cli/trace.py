@@ -78,7 +78,8 @@ def _write_lot(row: Mapping[str, object]) -> None:
     for each in cast("Rows", row["accounts"]):
         click.echo(f"  {text(each, 'location_id')}: {amount(each, 'amount')}")
     for each in cast("Rows", row["given"]):
-        number = text(each, "dispense_id") or "without an order"
+        what = "dispense" if each["dispense_id"] is not None else "removal"
+        number = text(each, f"{what}_id") or "not known"
         click.echo(
-            f"  dispense {number}, patient {text(each, 'patient_key')}: {amount(each, 'amount')}"
+            f"  {what} {number}, patient {text(each, 'patient_key')}: {amount(each, 'amount')}"
         )

@@ -120,14 +120,7 @@ Content = Mapping[str, str | int | None]
 
 
 def plan(tx: Tx, new: NewRun, *, request_id: str, day: date, stamp: Stamp) -> RunRow:
-    """Record a planned run; the same request again returns it.
-
-    Raises RequestReused when the id was used for another one, ChildLotTaken for a number in use.
-    """
-    content = _plan_content(new)
-    known = _repeated(tx, None, RepackState.PLANNED, request_id, content)
-    if known is not None:
-        return get(tx, known)
+    """Record a planned run that no request made before (`planned`); raises ChildLotTaken."""
     values = {
         "item_id": new.item_id,
         "lot": new.lot,
@@ -152,8 +145,14 @@ def plan(tx: Tx, new: NewRun, *, request_id: str, day: date, stamp: Stamp) -> Ru
     )
     _check_free(tx, new.child_item_id, number)
     tx.execute(update(run).where(run.c.id == run_id).values(child_lot=number))
-    _step(tx, run_id, RepackState.PLANNED, request_id, content, stamp)
+    _step(tx, run_id, RepackState.PLANNED, request_id, _plan_content(new), stamp)
     return get(tx, run_id)
+
+
+def planned(tx: Tx, new: NewRun, *, request_id: str) -> RunRow | None:
+    """Return the run that a request planned, None when it is new; raises RequestReused."""
+    known = _repeated(tx, None, RepackState.PLANNED, request_id, _plan_content(new))
+    return None if known is None else get(tx, known)
 
 
 def _plan_content(new: NewRun) -> Content:

@@ -30,15 +30,17 @@ class TraceTooLong(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What a dispense has of a lot, less what came back; the patient by opaque key only.
+    """What a patient's side has of a lot, less what came back; the patient by opaque key only.
 
-    `dispense_id` None is what left the hand of a person without an order.
+    Of a dispense, or of a removal from a cabinet by hand; both are None for what was booked
+    otherwise.
     """
 
     dispense_id: int | None
     order_ref: str
     patient_key: str
     milli: int
+    removal_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,26 +140,35 @@ def _net(tx: Tx, key: LotKey) -> tuple[tuple[str, int], ...]:
 
 
 def _given(tx: Tx, key: LotKey) -> tuple[Given, ...]:
-    move = t.movement.c
+    move, removal, fill = t.movement.c, t.removal, t.dispense.c
     net = func.sum(case((move.target == DISPENSED, move.milli), else_=-move.milli)).label("net")
+    by = (
+        move.dispense_id,
+        removal.c.id,
+        func.coalesce(fill.order_ref, removal.c.order_ref, ""),
+        func.coalesce(fill.patient_key, removal.c.patient_key, ""),
+    )
+    done = func.coalesce(move.reverses, move.id)  # a reversal is of what it reverses
     rows = tx.execute(
-        select(move.dispense_id, t.dispense.c.order_ref, t.dispense.c.patient_key, net)
+        select(*by, net)
         .select_from(t.movement)
-        .outerjoin(t.dispense, t.dispense.c.id == move.dispense_id)
+        .outerjoin(t.dispense, fill.id == move.dispense_id)
+        .outerjoin(t.removal_step, t.removal_step.c.movement_id == done)
+        .outerjoin(removal, removal.c.id == t.removal_step.c.removal_id)
         .where(
             move.item_id == key.item_id,
             move.lot == key.lot,
             or_(move.target == DISPENSED, move.source == DISPENSED),
         )
-        .group_by(move.dispense_id, t.dispense.c.order_ref, t.dispense.c.patient_key)
+        .group_by(*by)
         .having(net != 0)
-        .order_by(move.dispense_id)
+        .order_by(move.dispense_id, removal.c.id)
         .limit(ROWS_MAX + 1)
     ).all()
     _check_length(len(rows), key)
     return tuple(
-        Given(row.dispense_id, row.order_ref or "", row.patient_key or "", int(row.net))
-        for row in rows
+        Given(dispense_id, order_ref, patient_key, int(milli), removal_id)
+        for dispense_id, removal_id, order_ref, patient_key, milli in rows
     )
 
 

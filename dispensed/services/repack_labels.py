@@ -159,9 +159,9 @@ async def print_return(site: Site, return_id: int, actor: str, *, reason: str = 
         title=site.options.label_title,
         order_ref=f"return {row.id}",
     )
+    printer = site.machines.printer()
     stamp = site.stamp(actor, reason)
     number = await site.store.write(partial(stock_returns.count_label, row=row, stamp=stamp))
-    printer = site.machines.printer()
     try:
         await printer.print(label, request_id=f"return-{row.id}-{number}")
     except DriverError as error:

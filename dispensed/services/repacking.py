@@ -125,6 +125,10 @@ async def plan(site: Site, asked: Plan, actor: str) -> RunRow:
 
     def write(tx: Tx) -> RunRow:
         new = _new_run(tx, site, asked)
+        known = repacks.planned(tx, new, request_id=asked.request_id)
+        if known is not None:
+            return known
+        check_usable(find_moved_lot(tx, new.item_id, new.lot), site.today())
         return repacks.plan(tx, new, request_id=asked.request_id, day=site.today(), stamp=stamp)
 
     return await site.store.write(write)
@@ -150,8 +154,6 @@ def _new_run(tx: Tx, site: Site, asked: Plan) -> NewRun:
     if unit_milli == 0:
         raise RepackInvalid(f"a unit of 0 {item.unit} holds nothing")
     rule = find_rule(site.repack.rules, asked.rule or site.repack.rule)
-    lot = find_moved_lot(tx, asked.item_id, asked.lot)
-    check_usable(lot, site.today())
     return NewRun(
         item_id=item.item_id,
         lot=asked.lot,

@@ -22,7 +22,7 @@ from dispensed.model.catalog import ExpirySource, LocationKind, Lot, LotState
 from dispensed.model.dispensing import DispenseState
 from dispensed.model.movement import MovementKind
 from dispensed.model.planning import usable_on
-from dispensed.model.quantity import Quantity, format_milli
+from dispensed.model.quantity import Quantity, Unit, format_milli
 from dispensed.model.repacking import RETURN_RULES, find_rule, use_by
 from dispensed.services import booking
 from dispensed.services.places import OUTDATE
@@ -134,7 +134,12 @@ async def returns(site: Site, *, after: int = 0, limit: int = 100) -> tuple[Retu
 
 
 def _first_answer(known: ReturnRow, asked: Return) -> ReturnRow:
-    if known.dispense_id != asked.dispense_id or asked.lot not in (None, known.lot):
+    """Return what the request did before; raises RequestReused when it asks for something else."""
+    milli = known.milli
+    if asked.quantity is not None:
+        milli = Quantity.parse(asked.quantity, Unit(known.unit)).milli
+    asked_for = (asked.dispense_id, asked.lot or known.lot, milli)
+    if asked_for != (known.dispense_id, known.lot, known.milli):
         raise RequestReused(f"request {asked.request_id} was used before for return {known.id}")
     return known
 

@@ -276,9 +276,10 @@ class PlacedOut(Out):
 
 
 class GivenOut(Out):
-    """What a dispense has of a lot; null for what left a hand without an order."""
+    """What a patient's side has of a lot, by a dispense or by a removal from a cabinet."""
 
     dispense_id: int | None
+    removal_id: int | None
     order_ref: str
     patient_key: str
     amount: QuantityOut
@@ -339,6 +340,7 @@ class LotTraceOut(Out):
             given=[
                 GivenOut(
                     dispense_id=each.dispense_id,
+                    removal_id=each.removal_id,
                     order_ref=each.order_ref,
                     patient_key=each.patient_key,
                     amount=QuantityOut.of(each.milli, row.unit),

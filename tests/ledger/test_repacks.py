@@ -7,12 +7,21 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from dispensed.errors import Invalid
-from dispensed.ledger import audit, catalog, lot_origins, post, read, recalls, repacks
+from dispensed.ledger import (
+    audit,
+    catalog,
+    lot_origins,
+    post,
+    read,
+    recalls,
+    repacks,
+    wastes,
+)
 from dispensed.ledger import tables as t
 from dispensed.ledger.engine import Store, Tx
 from dispensed.ledger.holds import BlockedLot, InsufficientStock
 from dispensed.ledger.lot_origins import LotKey
-from dispensed.ledger.post import RequestReused
+from dispensed.ledger.post import RequestReused, Stamp
 from dispensed.ledger.repacks import ChildLotTaken, NotReleased, UnknownRun, WasteNotOfRun
 from dispensed.model.catalog import LotState
 from dispensed.model.quantity import Unit
@@ -175,6 +184,18 @@ async def test_an_expired_bulk_lot_is_refused(store: Store) -> None:
         await repacking.pack(site, row.id, NINETY, TECH)
 
 
+async def test_a_repeated_plan_gets_its_answer_although_the_lot_is_blocked_since(
+    store: Store,
+) -> None:
+    site, _ = desk(store)
+    store.write_sync(stocked)
+    row = await repacking.plan(site, plan_of(), TECH)
+    store.write_sync(blocking(LOT, LotState.HOLD))
+    assert await repacking.plan(site, plan_of(), TECH) == row
+    released_lot = await stock.set_lot_state(site, ITEM, LOT, "released", "seen", PHARMACIST)
+    assert released_lot.usable
+
+
 async def test_units_of_a_lot_recalled_meanwhile_are_not_released(store: Store) -> None:
     site, _ = desk(store)
     store.write_sync(stocked)
@@ -257,8 +278,18 @@ async def test_waste_of_a_controlled_bulk_is_taken_over_from_its_own_flow(store:
         await repacking.pack(
             site, row.id, Packed("made", "91", 3, waste="1", waste_movement_id=2), TECH
         )
-    done = await repacking.pack(site, row.id, Packed("made", bulk="90", units=3), TECH)
-    assert done.waste_milli == 0
+    new = wastes.NewWaste("w", CONTROLLED, LOT, SHELF, 1_000, "broken in the machine")
+    stated = store.write_sync(lambda tx: wastes.state(tx, new, STAMP, on_date=TODAY))
+    witness = Stamp("pam", NOW)
+    seen = store.write_sync(
+        lambda tx: wastes.confirm(tx, stated.id, witness, limit_s=120, on_date=TODAY)
+    )
+    done = await repacking.pack(
+        site, row.id, Packed("made", "91", 3, waste="1", waste_movement_id=seen.movement_id), TECH
+    )
+    assert done.waste_milli == 1_000
+    assert _book(store, WASTE) == {(CONTROLLED, LOT): 1_000}
+    assert _book(store, SHELF)[CONTROLLED, LOT] == 9_000
 
 
 async def test_a_waste_booked_since_the_start_is_the_waste_of_the_run(store: Store) -> None:

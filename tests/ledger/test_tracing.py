@@ -11,15 +11,24 @@ from sqlalchemy import delete, update
 from sqlalchemy.exc import DBAPIError
 
 from dispensed.errors import Invalid
-from dispensed.ledger import audit, lot_origins, read, stock_returns, tracing
+from dispensed.ledger import (
+    audit,
+    catalog,
+    lot_origins,
+    post,
+    read,
+    removals,
+    stock_returns,
+    tracing,
+)
 from dispensed.ledger import tables as t
-from dispensed.ledger.engine import Store
+from dispensed.ledger.engine import Store, Tx
 from dispensed.ledger.lot_origins import LotKey, Origin, OriginKind
 from dispensed.ledger.post import RequestReused
 from dispensed.ledger.rules import UnknownLot
 from dispensed.ledger.stock_returns import UnknownReturn
 from dispensed.ledger.tracing import Given, TraceTooLong
-from dispensed.model.catalog import LotState
+from dispensed.model.catalog import Location, LocationKind, LotState
 from dispensed.services import returning
 from dispensed.services import tracing as traces
 from dispensed.services.repacking import Packed
@@ -35,6 +44,7 @@ from tests.ledger.book import (
     OUTDATE,
     SHELF,
     SHELF2,
+    STAMP,
     TODAY,
     blocking,
     order,
@@ -115,6 +125,24 @@ async def test_a_dispense_is_followed_back_to_the_bulk_lot_and_its_receipts(stor
     assert [each.key.lot for each in part.lots] == [row.child_lot, LOT]
     assert [each.movement_id for each in part.lots[1].arrivals] == [1]
     assert part.lots[1].arrivals[0].receipt_id is None
+
+
+async def test_what_was_given_from_a_cabinet_is_traced_by_its_removal(store: Store) -> None:
+    def write(tx: Tx) -> None:
+        stocked(tx)
+        catalog.put_location(tx, Location("in-hand", LocationKind.IN_HAND), STAMP)
+        new = removals.NewRemoval("take", ITEM, LOT, SHELF, 3_000, "p-9", "rx9")
+        row = removals.take(tx, new, STAMP, on_date=TODAY)
+        part = removals.Part(row.id, 2_000, "give")
+        removals.give(tx, part, STAMP, on_date=TODAY)
+        post.reverse(tx, 3, request_id="undo", occurred_at=NOW, stamp=STAMP)
+        again = removals.Part(row.id, 1_000, "give2")
+        removals.give(tx, again, STAMP, on_date=TODAY)
+
+    site, _ = desk(store)
+    store.write_sync(write)
+    (trace,) = await traces.forward(site, ITEM, LOT)
+    assert trace.given == (Given(None, "rx9", "p-9", 1_000, removal_id=1),)
 
 
 async def test_a_trace_with_more_rows_than_an_answer_holds_is_refused(
@@ -244,8 +272,9 @@ async def test_a_fill_that_came_back_keeps_its_lot_when_no_date_is_shorter(store
     assert await returning.returns(site) == (row,)
     with pytest.raises(Invalid, match="has nothing outside"):
         await returning.return_to_stock(site, _back(number, "more"), "tess")
-    with pytest.raises(RequestReused, match="used before for return 1"):
-        await returning.return_to_stock(site, _back(number, lot="B34"), "tess")
+    for other in ({"lot": "B34"}, {"quantity": "29"}):
+        with pytest.raises(RequestReused, match="used before for return 1"):
+            await returning.return_to_stock(site, _back(number, **other), "tess")
     with pytest.raises(UnknownReturn, match="no return to stock 9"):
         store.read_sync(lambda tx: stock_returns.get(tx, 9))
 

@@ -164,6 +164,7 @@ def test_a_dispense_is_traced_and_returned_to_stock(
     assert rows[1]["given"] == [
         {
             "dispense_id": number,
+            "removal_id": None,
             "order_ref": "rx1",
             "patient_key": "p-1",
             "amount": {"quantity": "10", "unit": "EA", "milli": 10_000},

@@ -416,8 +416,8 @@ def was_counted_later(tx: Connection, cell: Cell, task_id: int, counted_at: date
 def late_movements(tx: Connection, number: int) -> tuple[int, ...]:
     """Return the movements that were recorded after a count was judged and occurred before it.
 
-    The count could not know of them and took their effect for a variance. What the count itself
-    posted, and what paid a claim that it knew of, is not among them.
+    The count could not know of them and took their effect for a variance. What counts posted, and
+    what paid a claim that it knew of, is not among them.
     """
     last = rounds(tx, number)[-1:]
     if not last:
@@ -427,7 +427,7 @@ def late_movements(tx: Connection, number: int) -> tuple[int, ...]:
         move.id > begin.head,
         move.occurred_at <= begin.counted_at,
         move.claim_id.is_(None),
-        ~move.request_id.startswith(f"count:{number}:"),
+        ~move.request_id.startswith("count:"),
         *within(move, scope, or_(move.source == scope.location_id, move.target == scope[0])),
     )
     return tuple(tx.scalars(query.order_by(move.id).limit(LATE_MAX)))

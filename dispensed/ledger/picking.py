@@ -17,6 +17,7 @@ from dispensed.ledger.tables import (
     unbooked,
 )
 from dispensed.model.catalog import LocationKind, LotState
+from dispensed.model.counting import MEASURED
 from dispensed.model.planning import usable_on
 
 FILL_LOCATION = "fill"
@@ -87,13 +88,13 @@ def candidates(
         .scalar_subquery()
     )
     missing = (
-        select(func.coalesce(func.sum(-discrepancy.c.difference), 0))
+        select(func.coalesce(func.max(-discrepancy.c.difference), 0))
         .where(
             discrepancy.c.item_id == balance.c.item_id,
             discrepancy.c.lot == balance.c.lot,
             discrepancy.c.location_id == balance.c.location_id,
             discrepancy.c.state == "open",
-            discrepancy.c.kind == "snapshot",
+            discrepancy.c.kind.in_(MEASURED),
             discrepancy.c.difference < 0,
         )
         .correlate(balance)

@@ -189,6 +189,11 @@ def open_pharmacy(store: Store, policy: CountPolicy | None = None) -> Pharmacy:
             post.post(tx, opening, stamp, on_date=TODAY)
 
     store.write_sync(write)
+    return of_store(store, policy)
+
+
+def of_store(store: Store, policy: CountPolicy | None = None) -> Pharmacy:
+    """Open what a store holds."""
     clock, machines = SetClock(NOW), Machines()
     site = Site(
         store,

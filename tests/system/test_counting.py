@@ -7,11 +7,12 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
 from dispensed.errors import Conflict, DeviceProblem, Invalid, NotFound
-from dispensed.ledger import audit, cases, catalog, inbox, post
+from dispensed.ledger import audit, cases, catalog, inbox, picking, post
+from dispensed.ledger import counting as rows
 from dispensed.ledger import tables as t
 from dispensed.ledger.count_book import BadCount
 from dispensed.ledger.counting import CountExists, UnknownCount
-from dispensed.ledger.engine import Store
+from dispensed.ledger.engine import Store, Tx
 from dispensed.ledger.post import Move, Stamp
 from dispensed.ledger.rules import UnknownLocation, UnknownLot
 from dispensed.model.catalog import Location, LocationKind
@@ -42,9 +43,12 @@ from tests.ledger.book import (
     SHELF,
     SHELF2,
     STAMP,
+    TODAY,
     K,
+    furnish,
+    order,
 )
-from tests.system.count_bench import Pharmacy, open_pharmacy
+from tests.system.count_bench import Pharmacy, of_store, open_pharmacy
 
 
 @pytest.fixture
@@ -276,6 +280,16 @@ async def test_a_variance_of_a_controlled_item_is_counted_again_and_never_posted
     )
 
 
+async def test_what_a_count_misses_is_not_promised_to_anybody(shop: Pharmacy) -> None:
+    task = await shop.ask(item_id=CONTROLLED)
+    shop.later()
+    await shop.tell(task, "97")
+    await shop.tell(task, "98", actor="bob")
+    await shop.differ(-1_000, item_id=CONTROLLED, place=SHELF)
+    found = await shop.site.store.read(lambda tx: picking.candidates(tx, CONTROLLED, TODAY))
+    assert [row.available for row in found] == [98_000]
+
+
 async def test_a_controlled_item_whose_second_count_agrees_still_goes_to_a_person(
     shop: Pharmacy,
 ) -> None:
@@ -309,6 +323,27 @@ async def test_a_variance_that_nobody_counts_again_is_not_forgotten(shop: Pharma
 
 
 # ---------------------------------------------------------------- what is refused
+
+
+async def test_a_cancelled_count_leaves_a_record_only_of_what_differed(shop: Pharmacy) -> None:
+    await shop.move(K.OPENING, "ext:opening", SHELF2, 10)
+    await shop.move(K.OPENING, "ext:opening", SHELF2, 10, lot=LATE_LOT)
+    task = await shop.ask(CountKind.FULL, location_id=SHELF2, item_id=None, lot=None)
+    shop.later()
+    await shop.tell(task, Counted("10", ITEM, LOT), Counted("2", ITEM, LATE_LOT))
+    await counting.cancel(shop.site, task, "closing time", "manager")
+    assert [(row.lot, row.difference) for row in await shop.cases()] == [(LATE_LOT, -8_000)]
+
+
+async def test_the_first_count_of_an_empty_ledger_finds_what_is_there(store: Store) -> None:
+    store.write_sync(furnish)
+    shop = of_store(store)
+    task = await shop.ask()
+    assert await store.read(lambda tx: rows.late_movements(tx, task)) == ()
+    shop.later()
+    await shop.tell(task, "3", counted_at=shop.clock.at, position=0)
+    done = await shop.tell(task, "3", actor="bob")
+    assert (done.task.outcome, await shop.on_hand()) == ("posted", 3)
 
 
 async def test_a_count_is_opened_once_and_only_of_what_can_be_counted(shop: Pharmacy) -> None:
@@ -456,6 +491,37 @@ async def test_a_device_that_reports_a_change_meanwhile_is_asked_again(
     monkeypatch.setattr(shop.machines, "robot", Busy())
     with pytest.raises(Conflict, match="reported a change"):
         await count_machines.submit_snapshot(shop.site, task, "s", "ann")
+
+
+async def test_a_device_does_not_count_what_it_is_moving(shop: Pharmacy) -> None:
+    def command(tx: Tx) -> None:
+        hold = post.reserve(
+            tx,
+            dispense_id=order(tx),
+            item_id=ITEM,
+            lot=LOT,
+            location=ROBOT,
+            milli=30_000,
+            request_id="r",
+            stamp=STAMP,
+            on_date=TODAY,
+        )
+        post.mark(tx, hold, "commanded", STAMP)
+
+    await shop.site.store.write(command)
+    task = await shop.ask(location_id=ROBOT)
+    with pytest.raises(Conflict, match="being moved at this moment"):
+        await count_machines.submit_snapshot(shop.site, task, "s", "ann")
+
+
+async def test_a_record_is_counted_once_however_long_it_is_open(shop: Pharmacy) -> None:
+    await shop.differ(-30_000)
+    assert (await count_planning.open_due(shop.site)).discrepancy == 1
+    (task,) = await counting.counts(shop.site, location=ROBOT, limit=1)
+    shop.later()
+    await shop.tell(task.id, "90")
+    assert [row.difference for row in await shop.cases()] == [-30_000]
+    assert (await count_planning.open_due(shop.site)).discrepancy == 0
 
 
 async def test_a_count_that_explains_a_snapshot_closes_its_discrepancy(shop: Pharmacy) -> None:

@@ -206,6 +206,10 @@ def test_a_movement_told_after_a_count_is_shown_with_it(desk: Desk) -> None:
 def test_a_discrepancy_of_a_controlled_drug_is_resolved_by_another_person_with_a_code(
     desk: Desk,
 ) -> None:
+    seen = {"kind": "full", "location_id": "shelf/B-01", "request_id": "q", "item_id": OXYCODONE}
+    task = desk.ask("cy", "POST", "/counts", {**seen, "lot": "OX7"}).json()["task"]["id"]
+    counted = {"lines": [{"quantity": "100"}], "request_id": "a", "reason": "before the shift"}
+    assert desk.ask("bob", "POST", f"/counts/{task}/results", counted).is_success
     desk.site.store.write_sync(trouble)
     (row,) = desk.ask("ann", "GET", "/discrepancies").json()["rows"]
     assert (row["kind"], row["difference"]["quantity"], row["owner"]) == ("snapshot", "-2", "")
@@ -215,7 +219,10 @@ def test_a_discrepancy_of_a_controlled_drug_is_resolved_by_another_person_with_a
     told = done(desk.command("cy", "discrepancies", "assign", str(row["id"]), "bob"))
     assert "owner        bob" in told
     detail = desk.ask("ann", "GET", path).json()
-    assert [(each["kind"], each["actor"]) for each in detail["accesses"]] == [("movement", "bench")]
+    assert [(each["kind"], each["actor"]) for each in detail["accesses"]] == [
+        ("count", "bob"),
+        ("movement", "bench"),
+    ]
     own = {"reason": "mine", "reason_code": "miscounted", "correct": True}
     with desk.site.client() as bench_client:  # its token is called bench: it had the last access
         answer = bench_client.post(f"/api/v1{path}/resolve", json=own)
@@ -239,6 +246,7 @@ def test_a_discrepancy_of_a_controlled_drug_is_resolved_by_another_person_with_a
     assert detail["movements"][0]["kind"] == "loss"
     shown = done(desk.command("", "discrepancies", "show", str(row["id"])))
     assert "miscounted two short in the bottle" in shown
+    assert "agreed       2026-11-22" in shown
     again = {"reason": "r", "reason_code": "other"}
     refused(desk.ask("bob", "POST", f"{path}/close", again), 409, "discrepancy_closed")
     assert desk.ask("ann", "GET", "/discrepancies").json()["rows"] == []

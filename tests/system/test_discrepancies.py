@@ -4,10 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from dispensed.errors import Conflict, Invalid
+from dispensed.errors import Conflict, Invalid, NotFound
 from dispensed.ledger import catalog, discrepancies, read
 from dispensed.ledger.cases import CaseClosed, UnknownReason
 from dispensed.ledger.engine import Store, Tx
+from dispensed.ledger.journal import Cell
 from dispensed.ledger.post import AlreadyReversed, UnknownMovement
 from dispensed.ledger.stamp import Stamp, audit
 from dispensed.model.catalog import Location, LocationKind
@@ -88,6 +89,38 @@ async def test_9_all_causes_of_a_lot_at_a_place_are_one_record_of_the_measured_s
     assert await services.discrepancies(shop.site, item_id=CONTROLLED) == ()
     with pytest.raises(Invalid, match="not one of open, closed"):
         await services.discrepancies(shop.site, state="lost")
+
+
+async def test_a_record_closes_with_the_last_of_its_causes(shop: Pharmacy) -> None:
+    await shop.differ(-2_000)
+    await shop.differ(-1_000, item_id=CONTROLLED)
+
+    def more(tx: Tx) -> None:
+        for item_id in (ITEM, CONTROLLED):
+            discrepancies.set_difference(
+                tx,
+                kind="count",
+                item_id=item_id,
+                lot=LOT,
+                location_id=ROBOT,
+                difference=1_000,
+                detail="counted",
+                stamp=STAMP,
+            )
+        number, _ = discrepancies.case_of(tx, "snapshot", Cell(ITEM, LOT, ROBOT))
+        discrepancies.close(tx, number, STAMP)
+
+    await shop.site.store.write(more)
+    plain, _ = await shop.cases()
+    assert [cause.state for cause in plain.causes] == ["closed", "open"]
+    closed = await services.close(shop.site, plain.id, "looked", "ann")
+    assert (closed.state, [cause.state for cause in closed.causes]) == ("closed", ["closed"] * 2)
+    with pytest.raises(NotFound, match="no open snapshot discrepancy"):
+        await shop.site.store.read(
+            lambda tx: discrepancies.case_of(tx, "snapshot", Cell(ITEM, LOT, ROBOT))
+        )
+    with pytest.raises(NotFound, match="no discrepancy 99"):
+        await services.discrepancy(shop.site, 99)
 
 
 async def test_a_record_has_an_owner_and_a_due_time(shop: Pharmacy) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, and_, case, cast, func, literal, or_, select
+from sqlalchemy import ColumnElement, Text, and_, case, cast, func, literal, select
 
 from dispensed.errors import Invalid
 from dispensed.ledger import catalog
@@ -223,33 +223,43 @@ def _held_before(tx: Tx, item_id: str, first: int) -> dict[str, int]:
 # ---------------------------------------------------------------- vault and cabinets
 
 
-def passages(
-    tx: Tx, vaults: Collection[str], since: datetime, until: datetime
-) -> tuple[tuple[Passage, ...], tuple[Passage, ...]]:
-    """Return what left the vaults on the way to cabinets, and what answers it, by `occurred_at`.
+@dataclass(frozen=True, slots=True)
+class Passages:
+    """What left the vaults, what entered cabinets, and what came back to the vaults."""
 
-    Issues go to a place that is not a vault and neither for rejects nor outdates, or into transit.
-    What answers them are loads of cabinets and what came back to a vault. A load straight out of a
-    vault answers itself and is in neither list, nor is what was reversed. Only controlled items.
+    issues: tuple[Passage, ...]
+    loads: tuple[Passage, ...]
+    returns: tuple[Passage, ...]
+
+
+def passages(tx: Tx, vaults: Collection[str], since: datetime, until: datetime) -> Passages:
+    """Return the passages that occurred from `since` to before `until`, controlled items only.
+
+    Issues go to a place that is neither a vault, nor for rejects or outdates, or into transit. A
+    load straight out of a vault answers itself and is no issue and no load; what was reversed is
+    left out. `location_id` is where an issue or a load went, and where a return came from.
     """
     move = t.movement.c
-    inside, outside = move.source.in_(vaults), move.target.not_in(vaults)
-    device = t.location.c.kind == LocationKind.DEVICE.value
+    inside = move.source.in_(vaults)
     aside = t.location.c.kind.in_([LocationKind.OUTDATE.value, LocationKind.REJECTS.value])
     moved = move.kind.in_([MovementKind.TRANSFER.value, MovementKind.IN_TRANSIT.value])
-    issues = _passages(tx, and_(inside, outside, moved, ~aside), since, until)
-    loaded = and_(move.kind == MovementKind.LOAD.value, device, move.source != IN_HAND, ~inside)
+    issued = and_(inside, move.target.not_in(vaults), moved, ~aside)
+    loaded = and_(move.kind == MovementKind.LOAD.value, move.source != IN_HAND, ~inside)
     back = and_(move.target.in_(vaults), ~inside, moved)
-    return issues, _passages(tx, or_(loaded, back), since, until)
+    return Passages(
+        issues=_passages(tx, issued, move.target, since, until),
+        loads=_passages(tx, loaded, move.target, since, until),
+        returns=_passages(tx, back, move.source, since, until),
+    )
 
 
 def _passages(
-    tx: Tx, wanted: ColumnElement[bool], since: datetime, until: datetime
+    tx: Tx, wanted: ColumnElement[bool], end: ColumnElement[str], since: datetime, until: datetime
 ) -> tuple[Passage, ...]:
     move = t.movement.c
     undone = select(move.reverses).where(move.reverses.is_not(None))
     query = (
-        select(t.movement)
+        select(t.movement, end.label("other_end"))
         .join(t.item, t.item.c.item_id == move.item_id)
         .join(t.location, t.location.c.location_id == move.target)
         .where(
@@ -267,7 +277,7 @@ def _passages(
             movement_id=row.id,
             item_id=row.item_id,
             lot=row.lot,
-            location_id=row.target,
+            location_id=row.other_end,
             milli=row.milli,
             at=row.occurred_at,
             actor=row.actor,

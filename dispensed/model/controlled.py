@@ -10,7 +10,7 @@ constants with that section named, and what may differ by state is a setting.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -327,7 +327,7 @@ def order_form_valid_until(ordered: date) -> date:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """One movement out of the vault or into a cabinet."""
+    """One movement out of the vault, into a cabinet, or back; `location_id` is the other end."""
 
     movement_id: int
     item_id: str
@@ -347,26 +347,34 @@ class Unmatched:
 
 
 def compare_passages(
-    issues: tuple[Passage, ...], loads: tuple[Passage, ...], within: timedelta
+    issues: Sequence[Passage],
+    loads: Sequence[Passage],
+    within: timedelta,
+    *,
+    returns: Sequence[Passage] = (),
 ) -> tuple[tuple[Unmatched, ...], tuple[Unmatched, ...]]:
     """Match what left the vault with what entered cabinets, oldest first, per item and lot.
 
-    A load answers issues that happened at most `within` before it, not after it. Returns the
+    A load answers issues that happened at most `within` before it, not after it. So does a return
+    to the vault, of issues to the place it came back from (its `location_id`). Returns the
     unanswered parts of issues and of loads, each in order of time.
     """
     left = {issue.movement_id: issue.milli for issue in issues}
     waiting: dict[tuple[str, str], list[Passage]] = {}
     for issue in sorted(issues, key=_by_time):
         waiting.setdefault((issue.item_id, issue.lot), []).append(issue)
+    back = {each.movement_id: each.location_id for each in returns}
     unasked = []
-    for load in sorted(loads, key=_by_time):
+    for load in sorted((*loads, *returns), key=_by_time):
         rest = load.milli
+        origin = back.get(load.movement_id)
         for issue in waiting.get((load.item_id, load.lot), ()):
-            if timedelta(0) <= load.at - issue.at <= within:
+            in_time = timedelta(0) <= load.at - issue.at <= within
+            if in_time and origin in {None, issue.location_id}:
                 part = min(rest, left[issue.movement_id])
                 left[issue.movement_id] -= part
                 rest -= part
-        if rest:
+        if rest and origin is None:
             unasked.append(Unmatched(load, rest))
     unanswered = [
         Unmatched(issue, left[issue.movement_id])

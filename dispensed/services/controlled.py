@@ -75,22 +75,15 @@ async def compare(
     def read(tx: Tx) -> Comparison:
         for vault in chosen:
             catalog.get_location(tx, vault)
-        issues, _ = rows.passages(tx, chosen, begin - within, end)
-        _, answers = rows.passages(tx, chosen, begin, end + within)
-        missing, unasked = compare_passages(issues, answers, within)
+        seen = rows.passages(tx, chosen, begin - within, end + within)
+        missing, unasked = compare_passages(seen.issues, seen.loads, within, returns=seen.returns)
         return Comparison(
             vaults=chosen,
             since=begin,
             until=end,
             within_hours=hours,
-            issues=tuple(
-                each for each in missing if begin <= each.passage.at < site.now() - within
-            ),
-            loads=tuple(
-                each
-                for each in unasked
-                if each.passage.at < end and each.passage.location_id not in chosen
-            ),
+            issues=_of(missing, begin, min(end, site.now() - within)),
+            loads=_of(unasked, begin, end),
         )
 
     return await site.store.read(read)
@@ -151,6 +144,10 @@ async def order_form(site: Site, number: str) -> FormRow:
 async def order_form_list(site: Site, *, after: str = "", limit: int) -> tuple[FormRow, ...]:
     """Return order forms by ascending number."""
     return await site.store.read(lambda tx: order_forms.page(tx, after=after, limit=limit))
+
+
+def _of(found: tuple[Unmatched, ...], begin: datetime, end: datetime) -> tuple[Unmatched, ...]:
+    return tuple(each for each in found if begin <= each.passage.at < end)
 
 
 def _period(

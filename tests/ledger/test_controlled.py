@@ -483,20 +483,15 @@ def test_passages_are_what_left_the_vault_and_what_reached_cabinets_or_came_back
         back(tx, 1, 4, "b1", CABINET)
 
     vault.write_sync(day)
-    issues, answers = vault.read_sync(
-        lambda tx: controlled.passages(tx, [VAULT], NOW - DAY, NOW + DAY)
-    )
-    assert [(each.location_id, each.milli) for each in issues] == [
+    seen = vault.read_sync(lambda tx: controlled.passages(tx, [VAULT], NOW - DAY, NOW + DAY))
+    assert [(each.location_id, each.milli) for each in seen.issues] == [
         (WARD, 20_000),
         ("ext:in-transit", 3000),
     ]
-    assert [(each.location_id, each.milli) for each in answers] == [
-        (CABINET, 12_000),
-        (VAULT, 8000),
-    ]
-    assert vault.read_sync(
-        lambda tx: controlled.passages(tx, [VAULT], NOW + DAY, NOW + 2 * DAY)
-    ) == ((), ())
+    assert [(each.location_id, each.milli) for each in seen.loads] == [(CABINET, 12_000)]
+    assert [(each.location_id, each.milli) for each in seen.returns] == [(WARD, 8000)]
+    later = vault.read_sync(lambda tx: controlled.passages(tx, [VAULT], NOW + DAY, NOW + 2 * DAY))
+    assert later == controlled.Passages((), (), ())
 
 
 def test_tallies_say_what_each_person_removed_and_what_became_of_it(vault: Store) -> None:

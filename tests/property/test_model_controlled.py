@@ -178,6 +178,15 @@ def test_unanswered_parts_are_listed_on_both_sides_oldest_first() -> None:
     assert [(each.passage.movement_id, each.milli) for each in unasked] == [(6, 4000), (4, 2000)]
 
 
+def test_a_return_answers_an_issue_to_the_place_it_came_from_and_is_never_listed() -> None:
+    elsewhere = Passage(3, "oxy", "A1", "receiving", 4000, AT + DAY / 2, "tess")
+    missing, unasked = compare_passages(
+        (passage(1, 0, 10),), (), DAY, returns=(passage(2, 60, 7), elsewhere)
+    )
+    assert [(each.passage.movement_id, each.milli) for each in missing] == [(1, 3000)]
+    assert unasked == ()
+
+
 def test_a_load_after_the_time_allowed_answers_nothing() -> None:
     late = (passage(2, 24 * 60 + 1, 10),)
     missing, unasked = compare_passages((passage(1, 0, 10),), late, DAY)

@@ -22,8 +22,9 @@ DUE = timedelta(hours=72)
 DUE_CONTROLLED = timedelta(hours=24)
 """Time until a record should be resolved; a choice of this project, no law names it.
 
-21 CFR 1301.76(b), amended 2023-06-22, asks to notify the DEA of a theft or significant loss within
-one business day of its discovery, hence the shorter one.
+A theft or significant loss is to be notified to the DEA within one business day of its discovery,
+hence the shorter one: 21 CFR 1301.76(b) as the DEA's questions on theft and loss tell it
+(EO-DEA188, 2020-10-05); the section itself was not read.
 """
 AGREES = "agrees_again"
 POSTED = "posted_by_count"

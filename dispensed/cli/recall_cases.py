@@ -132,13 +132,14 @@ def _show(detail: CaseDetail) -> None:
 
 
 @click.command("unresolved")
+@click.option("--likely", is_flag=True, help="Only what lots here may be meant by.")
 @json_option
 @click.pass_context
 @told
-def unresolved(ctx: click.Context, *, as_json: bool) -> None:
+def unresolved(ctx: click.Context, *, likely: bool, as_json: bool) -> None:
     """Show the parts of notices that wait for a person; `recalls decide` settles one."""
     with opened_site(settings_of(ctx)) as site:
-        rows = asyncio.run(recall_detail.unresolved(site, limit=SHOWN_MAX))
+        rows = asyncio.run(recall_detail.unresolved(site, likely=likely, limit=SHOWN_MAX))
     if as_json:
         page: Page[UnresolvedOut] = Page(rows=[UnresolvedOut.of(row) for row in rows])
         write_json(page.model_dump(mode="json"))

@@ -107,11 +107,17 @@ def get(tx: Connection, unresolved_id: int) -> UnresolvedRow:
 
 
 def page(
-    tx: Connection, *, case_id: int | None = None, after: int = 0, limit: int = 100
+    tx: Connection,
+    *,
+    case_id: int | None = None,
+    likely: bool = False,
+    after: int = 0,
+    limit: int = 100,
 ) -> tuple[UnresolvedRow, ...]:
     """Return the parts of one case, or those that wait for a person, by ascending id.
 
-    What waits: undecided parts of cases that block, or that have no code to match by.
+    What waits: undecided parts of cases that block, or that have no code to match by; with `likely`
+    only those that lots here may be meant by.
     """
     condition = t.recall_unresolved.c.id > after
     if case_id is not None:
@@ -119,6 +125,8 @@ def page(
     else:
         condition &= t.recall_unresolved.c.state == "open"
         condition &= t.recall.c.state.in_(("open", "review"))
+    if likely:
+        condition &= t.recall_unresolved.c.candidates != recall_cases.NO_CANDIDATES
     return _rows(tx, condition, limit)
 
 

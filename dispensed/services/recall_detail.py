@@ -89,9 +89,16 @@ def detail(tx: Tx, case_id: int, at: datetime) -> CaseDetail:
     )
 
 
-async def unresolved(site: Site, *, after: int = 0, limit: int = 100) -> tuple[UnresolvedRow, ...]:
-    """Return the parts of notices that wait for a person, by ascending id."""
-    return await site.store.read(lambda tx: recall_parts.page(tx, after=after, limit=limit))
+async def unresolved(
+    site: Site, *, likely: bool = False, after: int = 0, limit: int = 100
+) -> tuple[UnresolvedRow, ...]:
+    """Return the parts of notices that wait for a person, by ascending id.
+
+    With `likely` only those that lots here may be meant by.
+    """
+    return await site.store.read(
+        lambda tx: recall_parts.page(tx, likely=likely, after=after, limit=limit)
+    )
 
 
 async def unreadable(site: Site) -> tuple[NoticeRow, ...]:

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from dispensed import jobs
 from dispensed.errors import Invalid, NotFound
 from dispensed.ledger import catalog, recall_notices, recall_parts
 from dispensed.ledger.engine import Store
@@ -206,7 +207,7 @@ async def test_a_lot_without_ndc_goes_to_a_person_who_decides(site: Site, feed: 
     feed.records = [record(product_description=text, code_info="Lot: A12, Exp 03/2027")]
     await recall_feed.poll(site)
     assert lot_state(site) is LotState.RELEASED
-    waiting = [part for part in await recall_detail.unresolved(site) if part.candidates]
+    waiting = await recall_detail.unresolved(site, likely=True)
     assert [(part.text, part.candidates) for part in waiting] == [(LOT, (LotKey(ITEM, LOT),))]
     assert (
         record(code_info="Lot: A12, Exp 03/2027")["code_info"][waiting[0].start : waiting[0].end]
@@ -366,6 +367,7 @@ async def test_all_lots_without_any_code_go_to_a_person(site: Site, feed: FeedSe
     await recall_feed.poll(site)
     assert (await recall_detail.case(site, 1)).row.state == "review"
     parts = await recall_detail.unresolved(site)
+    assert await recall_detail.unresolved(site, likely=True) == ()
     assert "named without NDC" in " ".join(part.reason for part in parts)
 
 
@@ -384,3 +386,16 @@ async def test_a_part_that_is_not_there_and_an_item_without_a_code_are_told_apar
     nothing = services.CaseAsked("R", "I", "x", (services.LineAsked(LOT),))
     with pytest.raises(Invalid, match="give the NDC or the item id"):
         await services.open_case(site, nothing, "ina")
+
+
+async def test_the_job_says_what_came_and_fails_with_the_reason(
+    site: Site, feed: FeedServer
+) -> None:
+    feed.records = [record()]
+    context = jobs.JobContext(site, ())
+    assert await jobs.JOBS["recalls"](context) == (
+        "1 new notices, 1 cases hold lots, 0 parts wait for a person, 0 places were still to answer"
+    )
+    feed.status = 500
+    with pytest.raises(jobs.JobFailed, match="answered 500"):
+        await jobs.JOBS["recalls"](context)

@@ -104,10 +104,10 @@ async def export_zip(web: WebContext, case_id: CaseId) -> Response:
 
 @router.get("/unresolved")
 async def list_unresolved(
-    web: WebContext, after: After = 0, limit: Limit = 100
+    web: WebContext, *, likely: bool = False, after: After = 0, limit: Limit = 100
 ) -> Page[UnresolvedOut]:
-    """Parts of notices that wait for a person."""
-    rows = await recall_detail.unresolved(web.site, after=after, limit=limit)
+    """Parts of notices that wait for a person; `likely` only what lots here may be meant by."""
+    rows = await recall_detail.unresolved(web.site, likely=likely, after=after, limit=limit)
     more = rows[-1].id if len(rows) == limit else None
     return Page(rows=[UnresolvedOut.of(row) for row in rows], next_after=more)
 

@@ -10,6 +10,10 @@ LOCKED := $(VENV)/.locked
 WORKERS ?= 3
 TESTS ?= tests
 FRAMES ?= 1000000
+EXAMPLES ?= 50000
+
+# Compiled modules are kept whatever the environment says: tests start a hundred processes.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check cover bench fuzz lock clean setup units
@@ -62,8 +66,9 @@ cover: $(INSTALLED) ## Run all but the slow tests with branch coverage; fails un
 bench: $(INSTALLED) ## Measure postings and dispenses per second
 	@$(BIN)/python -m tests.benchmarks
 
-fuzz: $(INSTALLED) ## Send a million damaged frames through every codec (FRAMES=1000000)
+fuzz: $(INSTALLED) ## Damage frames of every codec (FRAMES=1000000); 50,000 lives of a pharmacy (EXAMPLES)
 	@$(BIN)/python -m tests.fuzz --frames $(FRAMES) --json fuzz.json
+	@$(BIN)/python -m tests.fuzz --examples $(EXAMPLES)
 
 # Only releases that are at least two weeks old are taken; the files name no host.
 COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --upgrade \

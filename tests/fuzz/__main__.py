@@ -1,4 +1,7 @@
-"""`python -m tests.fuzz`: damaged frames for every codec, and a JSON result."""
+"""`python -m tests.fuzz`: damaged frames for every codec, and a JSON result.
+
+With `--examples` it lives random lives of a whole pharmacy instead.
+"""
 
 import argparse
 import json
@@ -9,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tests.fuzz.engine import Result, fuzz
+from tests.fuzz.lives import live_all
 from tests.fuzz.rows import ROWS, missing
 
 FRAMES = 1_000_000
@@ -29,7 +33,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there")
+    parser.add_argument("--examples", type=int, default=0, help="lives of a pharmacy instead")
     given = parser.parse_args()
+    if given.examples:
+        return live_all(given.examples, first_seed=given.seed, workers=given.workers)
     names = [name for name in ROWS if not given.names or any(map(name.startswith, given.names))]
     results = []
     with ProcessPoolExecutor(given.workers) as pool:

@@ -199,6 +199,37 @@ def recount(
 
 @counts.command()
 @number_argument
+@click.option("--item", "item_id", help="The item on the scale, where the count names none.")
+@click.option("--lot", help="The lot on the scale, where the count names none.")
+@click.option("--scale", help="Which scale; else the default one.")
+@request_option
+@token_option
+@json_option
+@click.pass_context
+@told
+def weigh(
+    ctx: click.Context, /, count_id: int, token: str | None, *, as_json: bool, **asked: str | None
+) -> None:
+    """Count one lot by the weight that lies on a scale."""
+    _machine(ctx, f"/counts/{count_id}/weigh", token, as_json=as_json, asked=asked)
+
+
+@counts.command()
+@number_argument
+@request_option
+@token_option
+@json_option
+@click.pass_context
+@told
+def snapshot(
+    ctx: click.Context, /, count_id: int, token: str | None, *, as_json: bool, **asked: str | None
+) -> None:
+    """Take what the device of the place says it holds as the count."""
+    _machine(ctx, f"/counts/{count_id}/snapshot", token, as_json=as_json, asked=asked)
+
+
+@counts.command()
+@number_argument
 @click.option("--reason", required=True, help="Why.")
 @token_option
 @json_option
@@ -210,6 +241,16 @@ def cancel(
     """Give a count up."""
     with daemon_of(ctx, token) as daemon:
         answer = daemon.post(f"/counts/{count_id}/cancel", {"reason": reason})
+    _show(answer, as_json=as_json)
+
+
+def _machine(
+    ctx: click.Context, path: str, token: str | None, *, as_json: bool, asked: dict[str, str | None]
+) -> None:
+    request_id = asked.pop("request_id") or str(uuid4())
+    body: Json = {**asked, "request_id": request_id}
+    with daemon_of(ctx, token) as daemon:
+        answer = daemon.post(path, body, request_id=request_id)
     _show(answer, as_json=as_json)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from dispensed.ledger import cases, count_plan, counting
+from dispensed.ledger import cases, catalog, count_plan, counting
 from dispensed.ledger.count_book import Scope
 from dispensed.ledger.engine import Tx
 from dispensed.ledger.post import Stamp
@@ -77,20 +77,28 @@ async def open_due(site: Site, actor: str = ACTOR) -> Opened:
 
 
 def _open_differing(tx: Tx, site: Site, stamp: Stamp) -> int:
-    """Have a person count where something measured differs, once per record."""
+    """Have a person count where something measured differs, once per record.
+
+    What lies in a tray or a hand is followed fill by fill and not counted for it.
+    """
     waits = counting.waiting(tx)
     opened = 0
-    for case in cases.page(tx, limit=site.counting.tasks_max):
+    for case in cases.page(tx):
         scope = Scope(case.location_id, case.item_id, case.lot)
-        asked_for = {Scope(scope[0]), Scope(*scope[:2]), scope}
-        if case.difference == 0 or waits & asked_for:
-            continue
         request_id = f"discrepancy:{case.id}"
-        if counting.find_request(tx, request_id) is None:
-            reason = f"discrepancy {case.id}"
-            asked = Ask(CountKind.DISCREPANCY, *_key(scope, request_id), blind=True, reason=reason)
-            open_in(tx, site, asked, stamp)
-            opened += 1
+        if (
+            case.difference == 0
+            or waits & {Scope(scope[0]), Scope(*scope[:2]), scope}
+            or catalog.get_location(tx, scope[0]).kind not in count_plan.COUNTED_KINDS
+            or counting.find_request(tx, request_id) is not None
+        ):
+            continue
+        reason = f"discrepancy {case.id}"
+        asked = Ask(CountKind.DISCREPANCY, *_key(scope, request_id), blind=True, reason=reason)
+        open_in(tx, site, asked, stamp)
+        opened += 1
+        if opened == site.counting.tasks_max:
+            break
     return opened
 
 

@@ -524,6 +524,18 @@ async def test_a_record_is_counted_once_however_long_it_is_open(shop: Pharmacy) 
     assert (await count_planning.open_due(shop.site)).discrepancy == 0
 
 
+async def test_a_run_asks_for_no_more_counts_than_it_may_and_none_of_a_tray(store: Store) -> None:
+    shop = open_pharmacy(store, CountPolicy(tasks_max=1))
+    await shop.differ(1_000, place=FILL)
+    await shop.differ(1_000)
+    await shop.differ(1_000, place=SHELF)
+    for place in (ROBOT, SHELF):
+        assert (await count_planning.open_due(shop.site)).discrepancy == 1
+        found = await counting.counts(shop.site, location=place)
+        assert [row.kind for row in found][-1:] == [CountKind.DISCREPANCY]
+    assert (await count_planning.open_due(shop.site)).discrepancy == 0
+
+
 async def test_a_count_that_explains_a_snapshot_closes_its_discrepancy(shop: Pharmacy) -> None:
     shop.machines.robot.packs = [Pack("1", ITEM, LOT, None), Pack("2", ITEM, LOT, None)]
     await reconciling.reconcile(shop.site, ROBOT)

@@ -166,6 +166,8 @@ def test_a_count_and_its_recount_by_command_with_two_tokens(desk: Desk) -> None:
     assert [row["on_hand"]["quantity"] for row in stock] == ["41"]
     whole = ("counts", "open", "shelf/A-03", "--kind", "full")
     task = str(json.loads(done(desk.command("cy", *whole, "--json")))["task"]["id"])
+    assert "several lots" in failed(desk.command("ann", "counts", "weigh", task), 1)
+    assert "no device holds" in failed(desk.command("ann", "counts", "snapshot", task), 1)
     cancelled = done(desk.command("cy", "counts", "cancel", task, "--reason", "wrong shelf"))
     assert "cancelled" in cancelled
     failed(desk.command("ann", "counts", "submit", task, "L24A=41"), 1)

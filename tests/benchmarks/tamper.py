@@ -31,12 +31,11 @@ Stored = tuple[object, ...]
 class Victim:
     """A sound ledger in a file, damaged and mended batch by batch."""
 
-    def __init__(self, folder: Path, movements: int = MOVEMENTS) -> None:
-        self.file = folder / "victim.db"
+    def __init__(self, file: Path, movements: int = MOVEMENTS) -> None:
+        """Fill an empty ledger with so many movements."""
+        self.file = file
         self._movements = movements
-        url = f"sqlite:///{self.file}"
-        upgrade(url)
-        engine = make_engine(store_url(url), Access.WRITE)
+        engine = make_engine(store_url(f"sqlite:///{file}"), Access.WRITE)
         with engine.begin() as tx:
             bulk.fill(tx, movements)
         engine.dispose()
@@ -144,7 +143,9 @@ def measure(flips: int) -> None:
     """Print how many changed rows `verify` named."""
     total, unnamed = 0, Counter[str]()
     with tempfile.TemporaryDirectory() as folder:
-        for total, batch in missed(Victim(Path(folder)), flips):  # noqa: B007 - the last counts
+        file = Path(folder) / "victim.db"
+        upgrade(f"sqlite:///{file}")
+        for total, batch in missed(Victim(file), flips):  # noqa: B007 - the last counts
             unnamed.update(batch)
     print(f"sqlite      bytes flipped                       {total:8}", flush=True)
     print(f"sqlite      not named by verify                 {unnamed.total():8}", flush=True)

@@ -15,10 +15,15 @@ from dispensed.model.movement import MovementKind
 from tests.system.web_bench import LISINOPRIL, NOW, Bench, bench
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Bench]:
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("as_of")
+
+
+@pytest.fixture(scope="module")
+def site(folder: Path) -> Iterator[Bench]:
     """A pharmacy where a transfer of five tablets was recorded two days after it was made."""
-    with bench(tmp_path) as made:
+    with bench(folder) as made:
         late = Move(
             kind=MovementKind.TRANSFER,
             item_id=LISINOPRIL,
@@ -58,11 +63,11 @@ def test_an_instant_without_a_zone_is_refused_over_http(site: Bench) -> None:
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
 
 
-def test_the_command_takes_the_time_of_the_site(site: Bench, tmp_path: Path) -> None:
-    config = tmp_path / "c.toml"
+def test_the_command_takes_the_time_of_the_site(site: Bench, folder: Path) -> None:
+    config = folder / "c.toml"
     config.write_text(
-        f'state_dir = "{tmp_path}/state"\n[site]\ntimezone = "America/New_York"\n'
-        f'[database]\nurl = "sqlite:///{tmp_path}/dispensed.db"\n'
+        f'state_dir = "{folder}/state"\n[site]\ntimezone = "America/New_York"\n'
+        f'[database]\nurl = "sqlite:///{folder}/dispensed.db"\n'
     )
     asked = ["--config", str(config), "stock", "--location", "shelf/B-01", "--item", LISINOPRIL]
 

@@ -1,5 +1,6 @@
 """Short ways to run a repack from a bulk lot to released units."""
 
+import pytest
 from sqlalchemy import update
 
 from dispensed.ledger import catalog
@@ -13,6 +14,8 @@ from dispensed.services.site import Site
 from tests.ledger.book import DISPENSED, FILL, ITEM, LOT, SHELF, SHELF2, K, move, order, posted
 
 TECH, PHARMACIST = "tess", "pam"
+ON_SQLITE = pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
+"""For a test of rules whose every query another test runs on both databases."""
 
 
 def plan_of(name: str = "plan", **changes: object) -> Plan:

@@ -32,6 +32,7 @@ from tests.ledger.book import (
     stocked,
 )
 from tests.ledger.desk import desk
+from tests.ledger.packing import ON_SQLITE
 
 
 def _open(name: str = "open", **changes: object) -> Open:
@@ -147,6 +148,7 @@ async def test_an_expired_container_is_flagged_once_and_discarded_as_waste(store
         await opening.close_empty(site, 9, "tess")
 
 
+@ON_SQLITE
 async def test_a_container_that_cannot_be_open_is_refused(store: Store) -> None:
     site, _ = desk(store)
     store.write_sync(stocked)

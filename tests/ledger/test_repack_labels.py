@@ -23,7 +23,7 @@ from drivers.base import Identity, Label, LabelPrinter, PrinterStatus, PrintProo
 from drivers.errors import DeviceRefused, DeviceTimeout, Moved
 from tests.ledger.book import ITEM, LOT, SHELF, STAMP, stocked
 from tests.ledger.desk import desk
-from tests.ledger.packing import PHARMACIST, TECH, handed_out, packed, released, started
+from tests.ledger.packing import ON_SQLITE, PHARMACIST, TECH, handed_out, packed, released, started
 from tests.system.web_bench import NoMachines
 
 MADE = Packed("made", bulk="96", units=3, waste="4", samples="2")
@@ -107,6 +107,7 @@ async def test_a_label_is_printed_for_each_unit_and_one_for_the_log(store: Store
     assert len(paper.printed) == 4
 
 
+@ON_SQLITE
 async def test_more_labels_need_a_reason_and_a_bound(store: Store) -> None:
     site, paper = _shop(store)
     row = await packed(site, MADE)
@@ -129,6 +130,7 @@ async def test_more_labels_need_a_reason_and_a_bound(store: Store) -> None:
         await repack_labels.print_units(site, row.id, PrintLabels("x", reason="none left"), TECH)
 
 
+@ON_SQLITE
 async def test_a_printer_that_fails_leaves_what_came_out_for_sure(store: Store) -> None:
     site, paper = _shop(store)
     row = await packed(site, MADE)
@@ -139,6 +141,7 @@ async def test_a_printer_that_fails_leaves_what_came_out_for_sure(store: Store) 
     assert (done.copies, len(paper.printed)) == (3, 4)
 
 
+@ON_SQLITE
 async def test_after_a_doubtful_label_more_need_a_reason(store: Store) -> None:
     site, paper = _shop(store)
     row = await packed(site, MADE)
@@ -152,6 +155,7 @@ async def test_after_a_doubtful_label_more_need_a_reason(store: Store) -> None:
     assert (done.copies, done.printed) == (3, 3)
 
 
+@ON_SQLITE
 async def test_a_run_that_is_not_packed_or_given_up_has_no_label(store: Store) -> None:
     site, _ = _shop(store)
     row = await started(site)
@@ -170,6 +174,7 @@ async def test_a_run_that_is_not_packed_or_given_up_has_no_label(store: Store) -
         await repack_labels.print_units(site, 99, PrintLabels("s"), TECH)
 
 
+@ON_SQLITE
 async def test_a_request_that_printed_is_not_used_for_a_second_job(store: Store) -> None:
     site, _ = _shop(store)
     row = await packed(site, MADE)

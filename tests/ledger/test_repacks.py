@@ -54,7 +54,16 @@ from tests.ledger.book import (
     stocked,
 )
 from tests.ledger.desk import Journal, desk
-from tests.ledger.packing import PHARMACIST, TECH, packed, plan_of, released, started, state_of
+from tests.ledger.packing import (
+    ON_SQLITE,
+    PHARMACIST,
+    TECH,
+    packed,
+    plan_of,
+    released,
+    started,
+    state_of,
+)
 
 CHILD = "PP261122-1"
 MADE = Packed("made", bulk="96", units=3, waste="4", samples="2")
@@ -157,6 +166,7 @@ def _take(tx: Tx, units: int) -> None:
     post.post(tx, move(K.TRANSFER, SHELF, SHELF2, units, "t"), STAMP, on_date=TODAY)
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("state", [LotState.RECALLED, LotState.HOLD])
 async def test_a_blocked_bulk_lot_is_refused_at_every_step(store: Store, state: LotState) -> None:
     site, _ = desk(store)
@@ -173,6 +183,7 @@ async def test_a_blocked_bulk_lot_is_refused_at_every_step(store: Store, state: 
     assert store.read_sync(lambda tx: catalog.find_lot(tx, ITEM, ready.child_lot)) is None
 
 
+@ON_SQLITE
 async def test_an_expired_bulk_lot_is_refused(store: Store) -> None:
     site, clock = desk(store)
     store.write_sync(stocked)
@@ -184,6 +195,7 @@ async def test_an_expired_bulk_lot_is_refused(store: Store) -> None:
         await repacking.pack(site, row.id, NINETY, TECH)
 
 
+@ON_SQLITE
 async def test_a_repeated_plan_gets_its_answer_although_the_lot_is_blocked_since(
     store: Store,
 ) -> None:
@@ -196,6 +208,7 @@ async def test_a_repeated_plan_gets_its_answer_although_the_lot_is_blocked_since
     assert released_lot.usable
 
 
+@ON_SQLITE
 async def test_units_of_a_lot_recalled_meanwhile_are_not_released(store: Store) -> None:
     site, _ = desk(store)
     store.write_sync(stocked)
@@ -211,6 +224,7 @@ async def test_units_of_a_lot_recalled_meanwhile_are_not_released(store: Store) 
     assert (await repacking.run(site, row.id)).row.state is RepackState.CHECKED
 
 
+@ON_SQLITE
 async def test_units_that_a_person_put_on_hold_are_not_released(store: Store) -> None:
     site, _ = desk(store)
     store.write_sync(stocked)
@@ -221,6 +235,7 @@ async def test_units_that_a_person_put_on_hold_are_not_released(store: Store) ->
         await repacking.release(site, row.id, Step("r"), PHARMACIST)
 
 
+@ON_SQLITE
 async def test_a_run_is_cancelled_with_a_reason_and_its_units_stay_blocked(store: Store) -> None:
     site, _ = desk(store)
     store.write_sync(stocked)
@@ -256,6 +271,7 @@ async def test_a_run_that_was_only_booked_is_undone(store: Store) -> None:
     ]
 
 
+@ON_SQLITE
 async def test_recalled_units_of_a_cancelled_run_stay_recalled(store: Store) -> None:
     site, _ = desk(store)
     store.write_sync(stocked)
@@ -292,6 +308,7 @@ async def test_waste_of_a_controlled_bulk_is_taken_over_from_its_own_flow(store:
     assert _book(store, SHELF)[CONTROLLED, LOT] == 9_000
 
 
+@ON_SQLITE
 async def test_a_waste_booked_since_the_start_is_the_waste_of_the_run(store: Store) -> None:
     site, _ = desk(store)
     store.write_sync(stocked)
@@ -307,6 +324,7 @@ async def test_a_waste_booked_since_the_start_is_the_waste_of_the_run(store: Sto
         await repacking.pack(site, other.id, again, TECH)
 
 
+@ON_SQLITE
 async def test_units_may_become_another_item_with_a_number_and_a_date_of_the_pharmacist(
     store: Store,
 ) -> None:
@@ -332,6 +350,7 @@ async def test_units_may_become_another_item_with_a_number_and_a_date_of_the_pha
     )
 
 
+@ON_SQLITE
 async def test_a_number_in_use_is_refused_when_planned_and_when_packed(store: Store) -> None:
     site, _ = desk(store)
     store.write_sync(stocked)
@@ -345,6 +364,7 @@ async def test_a_number_in_use_is_refused_when_planned_and_when_packed(store: St
         await repacking.pack(site, row.id, NINETY, TECH)
 
 
+@ON_SQLITE
 async def test_a_latest_date_that_has_passed_is_refused(store: Store) -> None:
     site, _ = desk(store)
     store.write_sync(stocked)
@@ -353,6 +373,7 @@ async def test_a_latest_date_that_has_passed_is_refused(store: Store) -> None:
         await repacking.pack(site, row.id, NINETY, TECH)
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -383,6 +404,7 @@ async def test_a_plan_that_cannot_be_is_refused(
         await repacking.plan(site, plan_of("plan", **changes), TECH)
 
 
+@ON_SQLITE
 async def test_a_run_that_is_not_there_is_not_found(store: Store) -> None:
     site, _ = desk(store)
     with pytest.raises(UnknownRun, match="no repack run 7"):

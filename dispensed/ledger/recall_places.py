@@ -273,14 +273,23 @@ def signatures(
 
 
 def issues(tx: Connection, keys: Iterable[LotKey]) -> tuple[IssueRow, ...]:
-    """Return what went to patients of some lots and was not reversed, oldest first."""
+    """Return what went to patients of some lots and was not reversed, oldest first.
+
+    By fill, or out of a cabinet by hand; both name the patient by opaque key.
+    """
     movement, undo = t.movement.c, t.movement.alias("undo")
     given = (MovementKind.DISPENSE.value, MovementKind.GIVE.value)
     found: list[IssueRow] = []
     for chunk in _chunks(keys):
         query = (
-            select(t.movement, t.dispense.c.order_ref, t.dispense.c.patient_key)
+            select(
+                t.movement,
+                func.coalesce(t.dispense.c.order_ref, t.removal.c.order_ref).label("order_ref"),
+                func.coalesce(t.dispense.c.patient_key, t.removal.c.patient_key).label("patient"),
+            )
             .outerjoin(t.dispense, t.dispense.c.id == movement.dispense_id)
+            .outerjoin(t.removal_step, t.removal_step.c.movement_id == movement.id)
+            .outerjoin(t.removal, t.removal.c.id == t.removal_step.c.removal_id)
             .outerjoin(undo, undo.c.reverses == movement.id)
             .where(
                 tuple_(movement.item_id, movement.lot).in_(chunk),
@@ -304,7 +313,7 @@ def _issue(row: Row[*tuple[object, ...]]) -> IssueRow:
         occurred_at=row.occurred_at,
         dispense_id=row.dispense_id,
         order_ref=row.order_ref,
-        patient_key=row.patient_key,
+        patient_key=row.patient,
     )
 
 

@@ -4,9 +4,12 @@ from datetime import date, timedelta
 from functools import partial
 
 import pytest
+from sqlalchemy import Delete, Table, Update, delete, update
+from sqlalchemy.exc import DBAPIError
 
 from dispensed.errors import Invalid
 from dispensed.ledger import catalog, dispenses, lot_origins, post, read, recall_cases
+from dispensed.ledger import tables as t
 from dispensed.ledger.engine import Store, Tx
 from dispensed.ledger.lot_origins import LotKey as Child
 from dispensed.ledger.lot_origins import Origin, OriginKind
@@ -15,9 +18,10 @@ from dispensed.ledger.recall_blocks import LotKey
 from dispensed.model.catalog import Item, LotState
 from dispensed.model.dispensing import DispenseState as S
 from dispensed.model.quantity import Unit
+from dispensed.services import custody, places, recall_detail, recall_feed, recalls
 from dispensed.services import recall_cases as services
-from dispensed.services import recall_detail, recalls
 from dispensed.services.changes import Changes
+from dispensed.services.custody import Take
 from dispensed.services.recall_cases import (
     Answer,
     CaseAsked,
@@ -321,3 +325,42 @@ async def test_a_package_that_is_not_stocked_is_held_when_it_is_added(site: Site
 async def test_a_code_that_is_not_clear_is_refused_in_manual_entry(site: Site, code: str) -> None:
     with pytest.raises(Invalid, match="write its dashes"):
         await services.open_case(site, asked(LineAsked(LOT, ndc=code)), "ina")
+
+
+async def test_14_stock_in_a_hand_is_not_given_and_what_was_given_is_listed(site: Site) -> None:
+    await places.ensure_places(site)
+    asked_for = Take("t1", ITEM, LOT, SHELF, "10", "p-77", order_ref="RX-9")
+    removal = await custody.take(site, asked_for, "nurse")
+    await custody.give(site, removal.id, "4", "g1", "nurse")
+    case = await services.open_case(site, asked(), "ina")
+    with pytest.raises(post.BlockedLot, match="is recalled"):
+        await custody.give(site, removal.id, "1", "g2", "nurse")
+    with pytest.raises(StillInUse, match="6 are in somebody's hand"):
+        await services.answer(site, case.id, found("in-hand", "6"), "nurse")
+    await custody.bring_back(site, removal.id, "6", "outdate", "b1", "nurse")
+    for place, quantity in (("in-hand", "0"), ("outdate", "6"), (SHELF, "90")):
+        await services.answer(site, case.id, found(place, quantity), "tess")
+    detail = await recall_detail.case(site, case.id)
+    assert detail.blockers == ()
+    assert [(row.kind, row.patient_key, row.order_ref, row.milli) for row in detail.issues] == [
+        ("give", "p-77", "RX-9", 4_000)
+    ]
+
+
+@pytest.mark.parametrize(
+    "table", [t.recall_notice, t.recall_reading, t.recall_answer, t.recall_signature]
+)
+async def test_3_the_database_refuses_to_change_or_delete_what_recalls_must_prove(
+    site: Site, table: Table
+) -> None:
+    case = await services.open_case(site, asked(), "ina")
+    await services.answer(site, case.id, found(SHELF, "100"), "tess")
+    await services.sign(site, case.id, "counted", "ina")
+    await recall_feed.import_notices(site, b"no notice", "fax", "ina")
+    for statement in (update(table).values(recorded_at=NOW), delete(table)):
+        with pytest.raises(DBAPIError, match=f"{table.name} is append-only"):
+            await site.store.write(partial(_execute, statement=statement))
+
+
+def _execute(tx: Tx, statement: Update | Delete) -> None:
+    tx.execute(statement)

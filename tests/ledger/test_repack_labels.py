@@ -8,12 +8,15 @@ from datetime import date
 import pytest
 
 from dispensed.errors import DeviceProblem, Invalid
+from dispensed.exchange.label import unit_label
 from dispensed.exchange.repack_log import COLUMNS, as_csv
 from dispensed.ledger import catalog
 from dispensed.ledger import repack_labels as jobs
 from dispensed.ledger.engine import Store, Tx
 from dispensed.ledger.post import RequestReused
 from dispensed.ledger.repacks import UnknownRun
+from dispensed.model.catalog import Item
+from dispensed.model.quantity import Unit
 from dispensed.services import repack_labels, repacking, returning
 from dispensed.services.repack_labels import NotPacked, PrintLabels, RepackLabelInDoubt
 from dispensed.services.repacking import Packed, Step
@@ -77,6 +80,21 @@ def _shop(store: Store) -> tuple[Site, Paper]:
     paper = Paper()
     site, _ = desk(store)
     return replace(site, machines=OnePrinter(paper)), paper
+
+
+def test_a_label_without_a_gtin_has_no_code() -> None:
+    item = Item("SYRUP", "Syrup", "1 %", "liquid", "Maker", Unit.ML, 100_000)
+    label = unit_label(
+        item, lot="PP-1", use_by=date(2027, 1, 31), milli=5_500, title="T", maker_lots=["A", "B"]
+    )
+    assert label.gs1 == ()
+    assert label.lines == (
+        "Syrup 1 %",
+        "liquid  Qty 5.5 ML",
+        "Lot PP-1  Use by 2027-01-31",
+        "Maker lot A, B",
+        "Item SYRUP",
+    )
 
 
 async def test_a_label_is_printed_for_each_unit_and_one_for_the_log(store: Store) -> None:

@@ -27,6 +27,7 @@ def dispense() -> None:
 @click.option("--patient", "patient_key", required=True, help="Opaque key, never a name.")
 @click.option("--priority", type=click.Choice(["low", "normal", "high"]), default="normal")
 @click.option("--route", help="cabinet, counter or hand; else what fits best.")
+@click.option("--protocol", help="Trial whose stock is used, and no other.")
 @click.option("--request-id", help="Repeat an earlier request under its id.")
 @token_option
 @json_option

@@ -28,6 +28,7 @@ from dispensed.web.routers import (
     recalls,
     repacks,
     reports,
+    special,
     stock,
 )
 from dispensed.web.schemas import Problem
@@ -106,6 +107,7 @@ def _api(app: FastAPI) -> APIRouter:
         controlled,
         custody,
         reports,
+        special,
     ):
         api.include_router(module.router)
 

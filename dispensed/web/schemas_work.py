@@ -35,7 +35,10 @@ class ReasonIn(In):
 
 
 class OrderIn(In):
-    """A prescription fill; `patient_key` is opaque, never a name."""
+    """A prescription fill; `patient_key` is opaque, never a name.
+
+    With a `protocol` it takes only stock of that trial, else none of any.
+    """
 
     order_ref: Identifier
     item_id: Identifier
@@ -43,6 +46,7 @@ class OrderIn(In):
     patient_key: Identifier
     priority: Literal["low", "normal", "high"] = "normal"
     route: str | None = Field(default=None, max_length=16)
+    protocol: Identifier | None = None
     request_id: RequestId | None = None
 
 

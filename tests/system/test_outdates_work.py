@@ -143,3 +143,124 @@ def test_the_commands_work_a_return_from_the_pull_list_to_its_end(run: Run) -> N
     assert "McKesson" in done(run("batches", "list"))
     rows = json.loads(done(run("batches", "list", "--state", "closed", "--json")))["rows"]
     assert rows[0]["credit_cents"] == 1999
+
+
+# ---------------------------------------------------------------- special stock
+
+
+def _trial(api: httpx.Client) -> None:
+    papers = {"protocol_id": "NCI-1", "title": "T", "sponsor": "NCI", "investigator": "Dr Who"}
+    assert api.post("/api/v1/protocols", json=papers).status_code == 201
+    made = api.post("/api/v1/places", json={"location_id": "trials/1", "kind": "bin"})
+    assert (made.status_code, made.json()["parent"]) == (201, "site")
+    rule = {"reason": "trial", "protocol": "NCI-1", "items": [LISINOPRIL]}
+    said = api.post("/api/v1/places/trials/1/rules", json=rule).json()
+    assert (said["own"]["actor"], said["holds"]["protocol"]) == ("bench", "NCI-1")
+    assert api.get("/api/v1/places/trials/1/rules").json() == said
+    assert api.get("/api/v1/places/rules").json()["rows"] == [said["own"]]
+
+
+def test_a_dispense_of_a_protocol_is_in_its_record_under_the_opaque_key(
+    api: httpx.Client,
+) -> None:
+    _trial(api)
+    arrived = {"item_id": LISINOPRIL, "lot": "N1", "expiry": "2028-01-31", "quantity": "90"}
+    wrong = {**arrived, "item_id": SALINE, "location": "trials/1", "request_id": "r0"}
+    detail = refused(api.post("/api/v1/receipts", json=wrong), 409, "place_rule")
+    assert detail == f"item {SALINE} at trials/1: the place is for other items"
+    receipt = {**arrived, "location": "trials/1", "request_id": "r1"}
+    assert api.post("/api/v1/receipts", json=receipt).status_code == 201
+    away = {"item_id": LISINOPRIL, "lot": "N1", "source": "trials/1", "target": "shelf/A-03"}
+    moved = api.post("/api/v1/transfers", json={**away, "quantity": "1", "request_id": "t1"})
+    assert "protocol NCI-1, not no protocol" in refused(moved, 409, "protocol_mixed")
+    order = {"order_ref": "rx1", "item_id": LISINOPRIL, "quantity": "30", "patient_key": "s-7"}
+    asked = {**order, "protocol": "NCI-1", "request_id": "d1"}
+    assert api.post("/api/v1/dispenses", json=asked).status_code == 201
+    again = api.post("/api/v1/dispenses", json={**asked, "protocol": None})
+    refused(again, 409, "other_protocol")
+    rows = api.get("/api/v1/protocols/NCI-1/record", params={"limit": 1}).json()
+    (line,) = rows["rows"]
+    assert (line["entry"], line["balance"]["quantity"], rows["next_after"]) == (
+        "received",
+        "90",
+        line["id"],
+    )
+    table = api.get("/api/v1/protocols/NCI-1/record", params={"format": "csv"})
+    assert table.headers["content-type"] == "text/csv; charset=utf-8"
+    assert table.text.count("\r\n") == 2
+    closed = api.post("/api/v1/protocols/NCI-1/close", json={"reason": "accrual done"})
+    assert closed.json()["state"] == "closed"
+    assert [row["state"] for row in api.get("/api/v1/protocols").json()["rows"]] == ["closed"]
+    refused(api.get("/api/v1/protocols/NCI-2/record"), 404, "protocol_not_found")
+
+
+def test_an_excursion_holds_what_lay_there_until_a_person_releases_it(api: httpx.Client) -> None:
+    seen = {
+        "location_id": "shelf/A-03",
+        "began_at": "2026-11-22T12:00:00Z",
+        "observed_min": "9.5",
+        "observed_max": "31",
+        "source": "logger 7",
+        "reason": "air conditioning failed",
+    }
+    found = api.post("/api/v1/excursions", json=seen)
+    assert found.status_code == 201
+    number = found.json()["excursion"]["id"]
+    assert [(lot["lot"], lot["state"]) for lot in found.json()["lots"]] == [("L24A", "hold")]
+    free = {"state": "released", "reason": "fine"}
+    state = api.post(f"/api/v1/lots/{LISINOPRIL}/L24A/state", json=free)
+    refused(state, 409, "lot_in_excursion")
+    ended = {"ended_at": "2026-11-22T12:59:00Z", "reason": "repaired"}
+    assert api.post(f"/api/v1/excursions/{number}/end", json=ended).json()["lots"] == [
+        # Opened at 13:00, after the end: released by who said when it ended.
+        {
+            **found.json()["lots"][0],
+            "state": "released",
+            "released_by": "bench",
+            "released_at": "2026-11-22T13:00:00Z",
+            "reason": "repaired",
+        }
+    ]
+    refused(api.post(f"/api/v1/excursions/{number}/end", json=ended), 409, "excursion_ended")
+    lot = {"item_id": LISINOPRIL, "lot": "L24A", "reason": "stable"}
+    refused(api.post(f"/api/v1/excursions/{number}/release", json=lot), 409, "lot_released")
+    assert len(api.get("/api/v1/excursions").json()["rows"]) == 1
+    naive = {**seen, "began_at": "2026-11-22T12:00:00"}
+    refused(api.post("/api/v1/excursions", json=naive), 422, "invalid")
+
+
+def test_the_commands_keep_protocols_places_and_excursions(run: Run) -> None:
+    papers = ("--title", "T", "--sponsor", "NCI", "--investigator", "Dr Who")
+    assert "open" in done(run("protocols", "open", "NCI-1", *papers))
+    assert "Dr Who" in done(run("protocols", "list"))
+    assert "area" in done(run("places", "add", "trials", "--kind", "area"))
+    done(run("places", "add", "trials/1", "--in", "trials", "--json"))
+    rule = ("--reason", "trial", "--protocol", "NCI-1", "--hazardous", "no", "--capacity", "200")
+    told = done(run("places", "rule", "trials", *rule, "--storage", "room", "--only", LISINOPRIL))
+    assert "hazardous   no" in told
+    assert "protocol    NCI-1" in done(run("places", "rules", "trials/1"))
+    assert LISINOPRIL in done(run("places", "rules"))
+    rows = json.loads(done(run("places", "rules", "--json")))["rows"]
+    assert rows[0]["rule"]["capacity"] == 200
+    assert json.loads(done(run("places", "rules", "trials/1", "--json")))["own"] is None
+    lot = ("--item", LISINOPRIL, "--lot", "N1", "--expiry", "2028-01-31")
+    done(run("receive", "90", *lot, "--location", "trials/1"))
+    order = ("--order", "rx1", "--patient", "s-7", "--protocol", "NCI-1")
+    done(run("dispense", "create", LISINOPRIL, "30", *order))
+    assert "received" in done(run("protocols", "record", "NCI-1"))
+    assert done(run("protocols", "record", "NCI-1", "--csv")).count("\n") == 2
+    assert len(json.loads(done(run("protocols", "record", "NCI-1", "--json")))["rows"]) == 1
+    assert "closed" in done(run("protocols", "close", "NCI-1", "--reason", "done"))
+    seen = ("--from", "2026-11-22T06:00-05:00", "--min", "9", "--max", "31", "--source", "log")
+    told = done(run("excursions", "record", "trials", *seen, "--reason", "no cooling"))
+    assert f"lot {LISINOPRIL} N1: hold" in told
+    assert "it goes on" in done(run("excursions", "show", "1"))
+    done(run("excursions", "end", "1", "2026-11-22T13:00Z", "--reason", "repaired"))
+    free = ("1", LISINOPRIL, "N1", "--reason", "stable")
+    assert "released by bench" in done(run("excursions", "release", *free))
+    assert json.loads(done(run("excursions", "show", "1", "--json")))["lots"][0]["lot"] == "N1"
+    assert "trials" in done(run("excursions", "list"))
+    assert json.loads(done(run("excursions", "list", "--json")))["rows"][0]["ended_by"] == "bench"
+    assert "say why" in failed(
+        run("excursions", "release", "1", LISINOPRIL, "N1", "--reason", " "), 1
+    )

@@ -81,6 +81,7 @@ class NewLine:
 class LineRow:
     """One lot at one place; `book_milli` None until the inventory is complete."""
 
+    id: int
     item_id: str
     name: str
     strength: str
@@ -138,12 +139,23 @@ class InventoryRow:
         return next_inventory_due(self.on_date)
 
 
+_SIGNED = (
+    select(func.count())
+    .where(t.inventory_signature.c.inventory_id == t.inventory.c.id)
+    .correlate(t.inventory)
+    .scalar_subquery()
+)
+_COMPLETE = select(t.inventory.c.id, t.inventory.c.on_date).where(
+    t.inventory.c.signatures <= _SIGNED
+)
+
+
 def begin(tx: Tx, new: NewInventory, stamp: Stamp) -> InventoryRow:
     """Begin an inventory; raises InitialTaken for a second initial one."""
     if new.kind is InventoryKind.INITIAL:
-        for known in page(tx, limit=1000):
-            if known.kind == new.kind and known.state == COMPLETE:
-                raise InitialTaken(f"inventory {known.id} of {known.on_date} is the initial one")
+        taken = tx.execute(_COMPLETE.where(t.inventory.c.kind == new.kind.value)).first()
+        if taken is not None:
+            raise InitialTaken(f"inventory {taken.id} of {taken.on_date} is the initial one")
     number = tx.execute(
         insert(t.inventory).returning(t.inventory.c.id),
         {
@@ -218,6 +230,9 @@ def sign(tx: Tx, inventory_id: int, stamp: Stamp) -> InventoryRow:
         },
     )
     audit(tx, stamp, "inventory.signed", f"inventory {inventory_id}", {"lines": len(row.lines)})
+    signed = get(tx, inventory_id)
+    if signed.state == COMPLETE:
+        _write_book(tx, signed, stamp)
     return get(tx, inventory_id)
 
 
@@ -237,14 +252,8 @@ def page(tx: Tx, *, after: int = 0, limit: int = 100) -> tuple[InventoryRow, ...
 
 def due(tx: Tx) -> date | None:
     """Return the last day for the next inventory of everything; None when none was ever taken."""
-    done = t.inventory_signature.c.inventory_id
-    signed = select(func.count()).where(done == t.inventory.c.id).scalar_subquery()
-    last = tx.execute(
-        select(func.max(t.inventory.c.on_date)).where(
-            t.inventory.c.kind != InventoryKind.NEWLY_SCHEDULED.value,
-            signed >= t.inventory.c.signatures,
-        )
-    ).scalar()
+    all_of_it = t.inventory.c.kind != InventoryKind.NEWLY_SCHEDULED.value
+    last = tx.execute(select(func.max(_COMPLETE.where(all_of_it).subquery().c.on_date))).scalar()
     return None if last is None else next_inventory_due(last)
 
 
@@ -299,9 +308,6 @@ def _row(tx: Tx, row: Row[*tuple[object, ...]]) -> InventoryRow:
         .order_by(signed.c.signed_at, signed.c.person)
     )
     signatures = tuple(Signature(each.person, each.signed_at) for each in rows)
-    book = None
-    if len(signatures) >= data["signatures"]:
-        book = book_as_of(tx, data["as_of"], signatures[0].signed_at)
     return InventoryRow(
         id=data["id"],
         kind=data["kind"],
@@ -312,13 +318,22 @@ def _row(tx: Tx, row: Row[*tuple[object, ...]]) -> InventoryRow:
         actor=data["actor"],
         recorded_at=data["recorded_at"],
         signatures=signatures,
-        lines=_lines(tx, data["id"], book),
+        lines=_lines(tx, data["id"]),
     )
 
 
-def _lines(
-    tx: Tx, inventory_id: int, book: dict[tuple[str, str, str], int] | None
-) -> tuple[LineRow, ...]:
+def _write_book(tx: Tx, row: InventoryRow, stamp: Stamp) -> None:
+    """Keep what the book held beside each line, as it was known at the first signature."""
+    book = book_as_of(tx, row.as_of, row.signatures[0].signed_at)
+    for line in row.lines:
+        milli = book.get((line.item_id, line.lot, line.location_id), 0)
+        tx.execute(
+            insert(t.inventory_book),
+            {"line_id": line.id, "milli": milli, "recorded_at": stamp.at},
+        )
+
+
+def _lines(tx: Tx, inventory_id: int) -> tuple[LineRow, ...]:
     line = t.inventory_line.c
     latest = (
         select(func.max(line.id))
@@ -333,18 +348,20 @@ def _lines(
             t.item.c.form,
             t.item.c.unit,
             t.item.c.schedule,
+            t.inventory_book.c.milli.label("book_milli"),
         )
         .join(t.item, t.item.c.item_id == line.item_id)
+        .outerjoin(t.inventory_book, t.inventory_book.c.line_id == line.id)
         .where(line.id.in_(latest))
         .order_by(t.item.c.schedule, line.item_id, line.lot, line.location_id)
     )
-    return tuple(_line(row, book) for row in tx.execute(query))
+    return tuple(_line(row) for row in tx.execute(query))
 
 
-def _line(row: Row[*tuple[object, ...]], book: dict[tuple[str, str, str], int] | None) -> LineRow:
+def _line(row: Row[*tuple[object, ...]]) -> LineRow:
     data = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for it
-    cell = (data["item_id"], data["lot"], data["location_id"])
     return LineRow(
+        id=data["id"],
         item_id=data["item_id"],
         name=data["name"],
         strength=data["strength"],
@@ -358,5 +375,5 @@ def _line(row: Row[*tuple[object, ...]], book: dict[tuple[str, str, str], int] |
         container_milli=data["container_milli"],
         actor=data["actor"],
         counted_at=data["recorded_at"],
-        book_milli=None if book is None else book.get(cell, 0),
+        book_milli=data["book_milli"],
     )

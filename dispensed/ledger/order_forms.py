@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import ClassVar
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import and_, func, insert, select
 
 from dispensed.errors import Conflict, Invalid, NotFound
 from dispensed.ledger import catalog
@@ -59,7 +59,7 @@ class FormLine:
 
 @dataclass(frozen=True, slots=True)
 class LineRow:
-    """One line with what came on it so far, in thousandths."""
+    """One line with what came on it so far, in thousandths; reversed receipts do not count."""
 
     line: int
     item_id: str
@@ -178,6 +178,7 @@ def page(tx: Tx, *, after: str = "", limit: int = 100) -> tuple[FormRow, ...]:
 def _lines(tx: Tx, number: str) -> tuple[LineRow, ...]:
     came = t.order_form_receipt.c
     line = t.order_form_line.c
+    undone = select(t.movement.c.reverses).where(t.movement.c.reverses.is_not(None))
     query = (
         select(
             t.order_form_line,
@@ -187,7 +188,12 @@ def _lines(tx: Tx, number: str) -> tuple[LineRow, ...]:
             func.max(came.received_on).label("last"),
         )
         .join(t.item, t.item.c.item_id == line.item_id)
-        .outerjoin(t.order_form_receipt, (came.number == line.number) & (came.line == line.line))
+        .outerjoin(
+            t.order_form_receipt,
+            and_(
+                came.number == line.number, came.line == line.line, came.movement_id.not_in(undone)
+            ),
+        )
         .where(line.number == number)
         .group_by(*t.order_form_line.c, t.item.c.name, t.item.c.unit)
         .order_by(line.line)

@@ -94,8 +94,10 @@ async def indicators(
 ) -> tuple[Standing, ...]:
     """Rank persons by how far they differ from their peers; the last 90 days unless told."""
     begin, end = _period(site, since, until)
-    counted = await site.store.read(lambda tx: rows.tallies(tx, begin, end))
-    return diversion.rank(counted, minimum=site.controlled.indicator_minimum)
+    minimum = site.controlled.indicator_minimum
+    return await site.store.read(
+        lambda tx: diversion.rank(rows.tallies(tx, begin, end), minimum=minimum)
+    )
 
 
 async def put_order_form(

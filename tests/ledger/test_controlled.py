@@ -322,6 +322,15 @@ def test_receipts_on_a_line_add_up_to_what_was_ordered_and_no_more(vault: Store)
     assert record.lines[-1].reference == f"order form {NUMBER} line 1"
 
 
+def test_a_receipt_that_was_reversed_frees_its_line(vault: Store) -> None:
+    vault.write_sync(ordered)
+    vault.write_sync(partial(came, units=300, name="c1"))
+    undo = partial(post.reverse, movement_id=4, request_id="u", occurred_at=NOW, stamp=STAMP)
+    vault.write_sync(undo)
+    vault.write_sync(partial(came, units=300, name="c2"))
+    assert vault.read_sync(order_forms.page)[0].lines[0].received_milli == 300_000
+
+
 def test_a_receipt_names_a_form_and_a_line_of_its_item(vault: Store) -> None:
     with pytest.raises(UnknownOrderForm, match="no order form"):
         vault.write_sync(partial(came, units=1, name="c1"))
@@ -443,6 +452,7 @@ def test_a_loss_names_controlled_lots_each_once(vault: Store) -> None:
         "inventory",
         "inventory_line",
         "inventory_signature",
+        "inventory_book",
         "order_form",
         "order_form_line",
         "order_form_receipt",

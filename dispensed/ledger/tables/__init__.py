@@ -7,6 +7,7 @@ a date. Triggers that keep tables append-only are made by the migrations. One mo
 from dispensed.ledger.tables.columns import METADATA
 from dispensed.ledger.tables.controlled import (
     inventory,
+    inventory_book,
     inventory_line,
     inventory_signature,
     loss_case,
@@ -121,6 +122,7 @@ __all__ = [
     "expiry_flag",
     "inbox",
     "inventory",
+    "inventory_book",
     "inventory_line",
     "inventory_signature",
     "is_external",

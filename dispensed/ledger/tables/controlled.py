@@ -1,8 +1,8 @@
 """Controlled substances: removals, wastes, inventories, order forms, thefts and losses.
 
 Statements of law are append-only (triggers of migration 0004): steps of removals, wastes and their
-witnesses, inventories with lines and signatures, order forms and what came on them. A removal and
-a loss case change as they go on; the database checks their sums and states.
+witnesses, inventories with lines, signatures and the book beside them, order forms and what came on
+them. A removal and a loss case change as they go on; the database checks their sums and states.
 """
 
 from sqlalchemy import (
@@ -165,6 +165,15 @@ inventory_signature = Table(
     PrimaryKeyConstraint("inventory_id", "person"),
 )
 
+inventory_book = Table(
+    "inventory_book",
+    METADATA,
+    Column("line_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("milli", BigInteger, nullable=False),
+    recorded(),
+    ForeignKeyConstraint(["line_id"], ["inventory_line.id"]),
+)
+
 order_form = Table(
     "order_form",
     METADATA,
@@ -253,6 +262,7 @@ APPEND_ONLY = (
     "inventory",
     "inventory_line",
     "inventory_signature",
+    "inventory_book",
     "order_form",
     "order_form_line",
     "order_form_receipt",

@@ -19,6 +19,7 @@ APPEND_ONLY = (
     "inventory",
     "inventory_line",
     "inventory_signature",
+    "inventory_book",
     "order_form",
     "order_form_line",
     "order_form_receipt",
@@ -33,6 +34,7 @@ def upgrade() -> None:
     _order_form_line()
     _inventory_line()
     _loss_case()
+    _inventory_book()
     _loss_line()
     _order_form_receipt()
     _removal()
@@ -217,6 +219,21 @@ def _loss_case() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_loss_case")),
         sa.UniqueConstraint("discrepancy_id", name=op.f("uq_loss_case_discrepancy_id")),
         sqlite_autoincrement=True,
+    )
+
+
+def _inventory_book() -> None:
+    op.create_table(
+        "inventory_book",
+        sa.Column("line_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("milli", sa.BigInteger(), nullable=False),
+        sa.Column("recorded_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["line_id"],
+            ["inventory_line.id"],
+            name=op.f("fk_inventory_book_line_id_inventory_line"),
+        ),
+        sa.PrimaryKeyConstraint("line_id", name=op.f("pk_inventory_book")),
     )
 
 

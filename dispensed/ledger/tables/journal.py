@@ -194,6 +194,7 @@ movement = Table(
     lot_key(),
     CheckConstraint("milli > 0", name="milli_positive"),
     CheckConstraint("source <> target", name="two_ends"),
+    Index(None, "item_id", "lot", "id"),
     Index(None, "source", "id"),
     Index(None, "target", "id"),
     Index(

@@ -15,10 +15,7 @@ depends_on: str | Sequence[str] | None = None
 
 EXTERNAL = ("repack", "sample")
 AS_OF = ("item_id", "lot", "source", "target", "occurred_at", "recorded_at", "milli")
-"""Holds all that `as_of` reads, in the order in which it adds up: nothing is looked up or sorted.
-
-It also leads to the movements of a lot and takes the place of the index that did only that.
-"""
+"""All that `as_of` reads, in the order in which it adds up: nothing is looked up or sorted."""
 
 
 def upgrade() -> None:
@@ -33,5 +30,4 @@ def upgrade() -> None:
         location,
         [{"location_id": f"ext:{kind}", "kind": kind, "recorded_at": now} for kind in EXTERNAL],
     )
-    op.drop_index("ix_movement_item_id_lot_id", "movement")
     op.create_index("ix_movement_as_of", "movement", AS_OF)

@@ -12,7 +12,7 @@ from dispensed.cli.shapes import amount, rows_of, text
 from dispensed.cli.work import token_option
 from dispensed.services import opening
 from dispensed.web.schemas import Page
-from dispensed.web.schemas_repack import ContainerOut
+from dispensed.web.schemas_opened import ContainerOut
 
 LIMIT_MAX = 100_000
 container_argument = click.argument("container_id", type=click.IntRange(1), metavar="CONTAINER")

@@ -11,7 +11,7 @@ from dispensed.cli.offline import opened_site
 from dispensed.cli.shapes import amount, text
 from dispensed.services import tracing
 from dispensed.web.schemas import Page
-from dispensed.web.schemas_repack import DispenseTraceOut, LotTraceOut
+from dispensed.web.schemas_trace import DispenseTraceOut, LotTraceOut
 
 Rows = list[Mapping[str, object]]
 

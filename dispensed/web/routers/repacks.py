@@ -15,25 +15,26 @@ from dispensed.web.auth import Caller
 from dispensed.web.context import WebContext
 from dispensed.web.requests import ID_MAX, After, Filter, IdempotencyKey, Limit, one_request_id
 from dispensed.web.schemas import Page
-from dispensed.web.schemas_repack import (
-    CancelIn,
+from dispensed.web.schemas_opened import (
     ContainerOut,
     DiscardIn,
-    DispenseTraceOut,
-    LabelJobOut,
-    LabelsIn,
     LeftIn,
-    LogEntryOut,
-    LotTraceOut,
     OpenContainerIn,
-    PackedIn,
-    PlanRunIn,
     ReturnIn,
     ReturnOut,
+)
+from dispensed.web.schemas_repack import (
+    CancelIn,
+    LabelJobOut,
+    LabelsIn,
+    LogEntryOut,
+    PackedIn,
+    PlanRunIn,
     RunDetailOut,
     RunOut,
     StepIn,
 )
+from dispensed.web.schemas_trace import DispenseTraceOut, LotTraceOut
 from dispensed.web.schemas_work import ReasonIn
 
 router = APIRouter()

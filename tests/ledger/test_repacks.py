@@ -219,6 +219,7 @@ async def test_units_of_a_lot_recalled_meanwhile_are_not_released(store: Store) 
         recalls.open_case(tx, item_id=ITEM, lot=LOT, recall_class="I", reference="D-1", stamp=STAMP)
 
     store.write_sync(recall)
+    assert state_of(site, ITEM, CHILD) is LotState.RECALLED
     with pytest.raises(BlockedLot, match="A12 of item 00071015523, its origin, is recalled"):
         await repacking.release(site, row.id, Step("r"), PHARMACIST)
     assert (await repacking.run(site, row.id)).row.state is RepackState.CHECKED

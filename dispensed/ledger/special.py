@@ -5,6 +5,7 @@ excursion on record both cost one query.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import ClassVar
@@ -327,14 +328,21 @@ def trial_places(tx: Connection) -> dict[str, str]:
     if not said:
         return {}
     places = tx.execute(select(t.location.c.location_id, t.location.c.parent, t.location.c.kind))
-    parents = {row.location_id: (row.parent, LocationKind(row.kind)) for row in places}
+    around = {row.location_id: (row.parent, LocationKind(row.kind)) for row in places}
+    parents = {place: parent for place, (parent, _) in around.items()}
     found: dict[str, str] = {}
-    for place, (_, kind) in parents.items():
-        at: str | None = place
-        for _depth in range(DEPTH_MAX + 1):
-            if at is None or at in said:
-                break
-            at = parents[at][0]
-        if kind in TRIAL_PLACES and at is not None and at in said:
-            found[place] = said[at]
+    for place, (_, kind) in around.items():
+        protocol = _nearest(place, parents, said)
+        if kind in TRIAL_PLACES and protocol is not None:
+            found[place] = protocol
     return found
+
+
+def _nearest(place: str, parents: Mapping[str, str | None], said: Mapping[str, str]) -> str | None:
+    """Return what the nearest place around says, the place itself first; ends in a circle too."""
+    at: str | None = place
+    seen: set[str] = set()
+    while at is not None and at not in said and at not in seen:
+        seen.add(at)
+        at = parents[at]
+    return None if at is None else said.get(at)

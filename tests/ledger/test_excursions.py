@@ -160,11 +160,14 @@ async def test_while_it_goes_on_what_arrives_is_held_and_its_end_makes_it_exact(
     journal(K.OPENING, OPENING, DRAWER, 5, at=ago(20))
     journal(K.OPENING, OPENING, DOOR, 5, lot=LATE_LOT, at=ago(5))
     assert _states(store) == {LOT: "hold", LATE_LOT: "hold"}
+    store.write_sync(partial(put_lot, lot="ELSEWHERE", expiry=date(2027, 6, 30)))
+    journal(K.OPENING, OPENING, SHELF, 5, lot="ELSEWHERE", at=ago(5))
+    assert _states(store).pop("ELSEWHERE") == "released"
     with pytest.raises(Invalid, match="before it began"):
         await services.end(site, found.row.id, ago(61), "cold again", "ada")
     done = await services.end(site, found.row.id, ago(10), "cold again", "ada")
     assert [(lot.lot, lot.released_by) for lot in done.lots] == [(LOT, None), (LATE_LOT, "ada")]
-    assert _states(store) == {LOT: "hold", LATE_LOT: "released"}
+    assert _states(store) == {LOT: "hold", LATE_LOT: "released", "ELSEWHERE": "released"}
     with pytest.raises(ExcursionEnded):
         await services.end(site, found.row.id, ago(10), "again", "ada")
     journal(K.OPENING, OPENING, DOOR, 1, lot=LATE_LOT, at=NOW)
@@ -186,7 +189,19 @@ async def test_a_movement_that_is_told_late_holds_what_was_there_after_all(
     assert store.read_sync(audit.verify).ok
 
 
-async def test_a_hold_of_a_fill_does_not_survive_verification(
+async def test_a_balance_that_is_not_above_zero_at_that_time_is_not_there(
+    store: Store, journal: Journal, site: Site
+) -> None:
+    """What left was told before what came: by its time the place owed 5 until 10 minutes ago."""
+    journal(K.OPENING, OPENING, DOOR, 5, at=ago(10))
+    journal(K.TRANSFER, DOOR, SHELF, 5, at=ago(80))
+    found = await _record(site, 60, 30)
+    journal(K.TRANSFER, SHELF, DOOR, 2, at=ago(50))
+    assert found.lots == (await services.excursion(site, found.row.id)).lots == ()
+    assert _states(store)[LOT] == "released"
+
+
+async def test_what_lay_in_an_excursion_is_promised_to_no_fill(
     store: Store, journal: Journal, site: Site
 ) -> None:
     journal(K.OPENING, OPENING, DOOR, 30, at=ago(100))

@@ -279,6 +279,24 @@ def _entries(store: Store) -> list[tuple[str, int]]:
     return [(row.entry, row.change) for row in store.read_sync(lambda tx: tx.execute(query).all())]
 
 
+@pytest.mark.usefixtures("site")
+async def test_what_two_trials_set_apart_of_one_lot_leaves_in_the_order_of_their_numbers(
+    store: Store, journal: Journal
+) -> None:
+    for place in (A1, B1):
+        journal(K.RECEIVE, "ext:supplier", place, 9)
+        journal(K.TRANSFER, place, OUTDATE, 5)
+    journal(K.DESTROY, OUTDATE, "ext:destruction", 3)
+    journal(K.DESTROY, OUTDATE, "ext:destruction", 4)
+    query = select(t.protocol_entry).where(t.protocol_entry.c.entry == "destroyed")
+    rows_ = store.read_sync(lambda tx: tx.execute(query.order_by(t.protocol_entry.c.id)).all())
+    assert [(row.protocol_id, row.milli) for row in rows_] == [
+        ("NCI-A", 3000),
+        ("NCI-A", 2000),
+        ("NCI-B", 2000),
+    ]
+
+
 async def test_a_void_puts_stock_of_a_trial_back_to_its_own_place(
     store: Store, site: Site, journal: Journal
 ) -> None:

@@ -50,6 +50,9 @@ from tests.ledger.book import (
 )
 from tests.system.count_bench import Pharmacy, of_store, open_pharmacy
 
+ON_SQLITE = pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
+"""What asks nothing new of the database is tried on one of them."""
+
 
 @pytest.fixture
 def shop(store: Store) -> Pharmacy:
@@ -100,6 +103,7 @@ async def test_10_stock_may_move_during_a_count_without_a_false_variance(shop: P
     assert await shop.on_hand() == 65
 
 
+@ON_SQLITE
 async def test_10_a_movement_told_late_that_happened_before_the_count_belongs_to_its_book(
     shop: Pharmacy,
 ) -> None:
@@ -113,6 +117,7 @@ async def test_10_a_movement_told_late_that_happened_before_the_count_belongs_to
     assert done.late == ()
 
 
+@ON_SQLITE
 async def test_10_a_count_that_could_not_know_of_a_movement_is_made_again(shop: Pharmacy) -> None:
     task = await shop.ask()
     shop.later(600)
@@ -139,6 +144,7 @@ async def test_10_a_count_that_could_not_know_of_a_movement_is_made_again(shop: 
     assert (await count_planning.open_due(shop.site)).late == 0
 
 
+@ON_SQLITE
 async def test_10_the_position_in_the_journal_decides_where_the_instant_cannot(
     shop: Pharmacy,
 ) -> None:
@@ -155,6 +161,7 @@ async def test_10_the_position_in_the_journal_decides_where_the_instant_cannot(
         await shop.tell(await shop.ask(), "50", position=4)
 
 
+@ON_SQLITE
 async def test_10_a_movement_behind_the_position_that_occurred_before_it_is_in_the_book(
     shop: Pharmacy,
 ) -> None:
@@ -190,6 +197,7 @@ async def test_10_what_left_a_place_beyond_the_book_is_not_found_again(shop: Pha
     assert (await shop.site.store.read(audit.verify)).ok
 
 
+@ON_SQLITE
 async def test_an_older_count_than_the_last_one_posts_nothing(shop: Pharmacy) -> None:
     older, newer = await shop.ask(), await shop.ask()
     shop.later()
@@ -201,6 +209,7 @@ async def test_an_older_count_than_the_last_one_posts_nothing(shop: Pharmacy) ->
     assert await shop.on_hand() == 97
 
 
+@ON_SQLITE
 async def test_a_whole_place_is_counted_and_what_is_not_named_was_not_there(
     shop: Pharmacy,
 ) -> None:
@@ -250,6 +259,7 @@ async def test_a_large_variance_waits_for_another_person_and_both_counts_are_kep
 
 
 @pytest.mark.parametrize(("counted", "state"), [("95", "closed"), ("94", "recount")])
+@ON_SQLITE
 async def test_the_limit_is_a_number_of_units_and_a_part_of_the_book(
     shop: Pharmacy, counted: str, state: str
 ) -> None:
@@ -258,6 +268,7 @@ async def test_the_limit_is_a_number_of_units_and_a_part_of_the_book(
     assert (await shop.tell(task, counted)).task.state == state
 
 
+@ON_SQLITE
 async def test_a_variance_of_a_controlled_item_is_counted_again_and_never_posted(
     shop: Pharmacy,
 ) -> None:
@@ -280,6 +291,7 @@ async def test_a_variance_of_a_controlled_item_is_counted_again_and_never_posted
     )
 
 
+@ON_SQLITE
 async def test_what_a_count_misses_is_not_promised_to_anybody(shop: Pharmacy) -> None:
     task = await shop.ask(item_id=CONTROLLED)
     shop.later()
@@ -290,6 +302,7 @@ async def test_what_a_count_misses_is_not_promised_to_anybody(shop: Pharmacy) ->
     assert [row.available for row in found] == [98_000]
 
 
+@ON_SQLITE
 async def test_a_controlled_item_whose_second_count_agrees_still_goes_to_a_person(
     shop: Pharmacy,
 ) -> None:
@@ -301,6 +314,7 @@ async def test_a_controlled_item_whose_second_count_agrees_still_goes_to_a_perso
     assert case.difference == 0
 
 
+@ON_SQLITE
 async def test_a_variance_that_nobody_counts_again_is_not_forgotten(shop: Pharmacy) -> None:
     task = await shop.ask()
     shop.later()
@@ -325,6 +339,7 @@ async def test_a_variance_that_nobody_counts_again_is_not_forgotten(shop: Pharma
 # ---------------------------------------------------------------- what is refused
 
 
+@ON_SQLITE
 async def test_a_cancelled_count_leaves_a_record_only_of_what_differed(shop: Pharmacy) -> None:
     await shop.move(K.OPENING, "ext:opening", SHELF2, 10)
     await shop.move(K.OPENING, "ext:opening", SHELF2, 10, lot=LATE_LOT)
@@ -335,6 +350,7 @@ async def test_a_cancelled_count_leaves_a_record_only_of_what_differed(shop: Pha
     assert [(row.lot, row.difference) for row in await shop.cases()] == [(LATE_LOT, -8_000)]
 
 
+@ON_SQLITE
 async def test_the_first_count_of_an_empty_ledger_finds_what_is_there(store: Store) -> None:
     store.write_sync(furnish)
     shop = of_store(store)
@@ -346,6 +362,7 @@ async def test_the_first_count_of_an_empty_ledger_finds_what_is_there(store: Sto
     assert (done.task.outcome, await shop.on_hand()) == ("posted", 3)
 
 
+@ON_SQLITE
 async def test_a_count_is_opened_once_and_only_of_what_can_be_counted(shop: Pharmacy) -> None:
     asked = Ask(CountKind.CYCLE, SHELF, "q", ITEM, LOT, owner="ann")
     first = await counting.open_count(shop.site, asked, "manager")
@@ -370,6 +387,7 @@ async def test_a_count_is_opened_once_and_only_of_what_can_be_counted(shop: Phar
     assert await counting.counts(shop.site, state="closed") == ()
 
 
+@ON_SQLITE
 async def test_an_answer_outside_of_its_task_changes_nothing(shop: Pharmacy) -> None:
     shop.later()
     task = await shop.ask(lot=None)
@@ -395,6 +413,7 @@ async def test_an_answer_outside_of_its_task_changes_nothing(shop: Pharmacy) -> 
     assert (await counting.count(shop.site, task)).task.state is CountState.OPEN
 
 
+@ON_SQLITE
 async def test_an_answer_sent_twice_counts_once(shop: Pharmacy) -> None:
     task, other = await shop.ask(), await shop.ask()
     shop.later()
@@ -421,6 +440,7 @@ async def test_what_was_counted_and_posted_is_never_changed(shop: Pharmacy, tabl
 # ---------------------------------------------------------------- machines
 
 
+@ON_SQLITE
 async def test_a_weight_is_a_count_with_its_uncertainty(shop: Pharmacy) -> None:
     task = await shop.ask()
     shop.later()
@@ -435,6 +455,7 @@ async def test_a_weight_is_a_count_with_its_uncertainty(shop: Pharmacy) -> None:
     assert done.rounds[0].reason == "net 19.601 g"
 
 
+@ON_SQLITE
 async def test_a_weight_that_cannot_tell_n_from_n_plus_1_is_refused(shop: Pharmacy) -> None:
     task = await shop.ask(blind=True)
     shop.machines.balance.grams = "19.700"
@@ -454,6 +475,7 @@ async def test_a_weight_that_cannot_tell_n_from_n_plus_1_is_refused(shop: Pharma
         await count_machines.submit_weight(shop.site, several, Weighing("w1"), "ann")
 
 
+@ON_SQLITE
 async def test_a_device_counts_what_it_holds(shop: Pharmacy) -> None:
     shop.machines.robot.packs = [Pack(str(n), ITEM, LOT, None) for n in range(3)]
     task = await shop.ask(location_id=ROBOT)
@@ -474,6 +496,7 @@ async def test_a_device_counts_what_it_holds(shop: Pharmacy) -> None:
         await count_machines.submit_snapshot(shop.site, task, "s5", "ann")
 
 
+@ON_SQLITE
 async def test_a_device_that_reports_a_change_meanwhile_is_asked_again(
     shop: Pharmacy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -493,6 +516,7 @@ async def test_a_device_that_reports_a_change_meanwhile_is_asked_again(
         await count_machines.submit_snapshot(shop.site, task, "s", "ann")
 
 
+@ON_SQLITE
 async def test_a_device_does_not_count_what_it_is_moving(shop: Pharmacy) -> None:
     def command(tx: Tx) -> None:
         hold = post.reserve(
@@ -514,6 +538,7 @@ async def test_a_device_does_not_count_what_it_is_moving(shop: Pharmacy) -> None
         await count_machines.submit_snapshot(shop.site, task, "s", "ann")
 
 
+@ON_SQLITE
 async def test_a_record_is_counted_once_however_long_it_is_open(shop: Pharmacy) -> None:
     await shop.differ(-30_000)
     assert (await count_planning.open_due(shop.site)).discrepancy == 1
@@ -524,6 +549,7 @@ async def test_a_record_is_counted_once_however_long_it_is_open(shop: Pharmacy) 
     assert (await count_planning.open_due(shop.site)).discrepancy == 0
 
 
+@ON_SQLITE
 async def test_a_run_asks_for_no_more_counts_than_it_may_and_none_of_a_tray(store: Store) -> None:
     shop = open_pharmacy(store, CountPolicy(tasks_max=1))
     await shop.differ(1_000, place=FILL)
@@ -619,6 +645,7 @@ async def test_classes_come_from_usage_and_cost(shop: Pharmacy) -> None:
         await count_planning.set_cost(shop.site, ITEM, 0, "manager")
 
 
+@ON_SQLITE
 async def test_a_policy_bounds_what_a_run_opens(store: Store) -> None:
     shop = open_pharmacy(store, CountPolicy(tasks_max=1))
     assert (await count_planning.open_due(shop.site)).cycle == 1

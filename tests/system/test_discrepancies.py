@@ -19,6 +19,9 @@ from drivers.facts import Pack
 from tests.ledger.book import CONTROLLED, FILL, ITEM, LATE_LOT, LOT, ROBOT, SHELF, SHELF2, STAMP, K
 from tests.system.count_bench import Pharmacy, open_pharmacy
 
+ON_SQLITE = pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
+"""What asks nothing new of the database is tried on one of them."""
+
 
 @pytest.fixture
 def shop(store: Store) -> Pharmacy:
@@ -33,6 +36,7 @@ def holds(shop: Pharmacy, packs: int) -> None:
 # ---------------------------------------------------------------- one record
 
 
+@ON_SQLITE
 async def test_9_a_snapshot_that_differs_has_exactly_one_record_of_exactly_that_size(
     shop: Pharmacy,
 ) -> None:
@@ -91,6 +95,7 @@ async def test_9_all_causes_of_a_lot_at_a_place_are_one_record_of_the_measured_s
         await services.discrepancies(shop.site, state="lost")
 
 
+@ON_SQLITE
 async def test_a_record_closes_with_the_last_of_its_causes(shop: Pharmacy) -> None:
     await shop.differ(-2_000)
     await shop.differ(-1_000, item_id=CONTROLLED)
@@ -123,6 +128,7 @@ async def test_a_record_closes_with_the_last_of_its_causes(shop: Pharmacy) -> No
         await services.discrepancy(shop.site, 99)
 
 
+@ON_SQLITE
 async def test_a_record_has_an_owner_and_a_due_time(shop: Pharmacy) -> None:
     await shop.differ(-2_000)
     (row,) = await shop.cases()
@@ -174,6 +180,7 @@ async def test_every_access_since_the_last_agreement_is_told(shop: Pharmacy) -> 
     assert detail.accesses[-1].ref == moved
 
 
+@ON_SQLITE
 async def test_a_device_that_was_compared_and_agreed_begins_the_accesses(shop: Pharmacy) -> None:
     holds(shop, 3)
     await reconciling.reconcile(shop.site, ROBOT)
@@ -191,6 +198,7 @@ async def test_a_device_that_was_compared_and_agreed_begins_the_accesses(shop: P
 # ---------------------------------------------------------------- resolution
 
 
+@ON_SQLITE
 async def test_a_difference_is_corrected_by_exactly_that_movement(shop: Pharmacy) -> None:
     holds(shop, 2)
     await reconciling.reconcile(shop.site, ROBOT)
@@ -231,6 +239,7 @@ async def test_a_movement_that_was_recorded_wrongly_is_reversed(shop: Pharmacy) 
         await services.resolve(shop.site, row.id, how, "ann")
 
 
+@ON_SQLITE
 async def test_a_movement_that_was_posted_meanwhile_is_named_once(shop: Pharmacy) -> None:
     await shop.differ(-4_000, item_id=CONTROLLED, place=SHELF)
     moved = await shop.move(K.TRANSFER, SHELF, SHELF2, 4, item_id=CONTROLLED, actor="ann")
@@ -246,6 +255,7 @@ async def test_a_movement_that_was_posted_meanwhile_is_named_once(shop: Pharmacy
         await services.resolve(shop.site, row.id, how, "bob")
 
 
+@ON_SQLITE
 async def test_a_resolution_must_be_about_the_lot_and_the_place(shop: Pharmacy) -> None:
     elsewhere = await shop.move(K.PICK, SHELF, FILL, 1)
     await shop.differ(-2_000)
@@ -265,6 +275,7 @@ async def test_a_resolution_must_be_about_the_lot_and_the_place(shop: Pharmacy) 
     assert (closed.reason_code, closed.size) == ("other", -2_000)
 
 
+@ON_SQLITE
 async def test_nothing_is_corrected_where_nothing_was_measured(shop: Pharmacy) -> None:
     await shop.site.store.write(
         lambda tx: discrepancies.add(
@@ -310,6 +321,7 @@ async def test_9_that_of_a_controlled_drug_closes_only_by_another_person_with_a_
     assert {row.code for row in codes} >= {"misplaced", "theft_or_loss", "unexplained"}
 
 
+@ON_SQLITE
 async def test_a_controlled_drug_is_corrected_by_another_person(shop: Pharmacy) -> None:
     await shop.differ(-1_000, item_id=CONTROLLED, place=SHELF)
     (row,) = await shop.cases()

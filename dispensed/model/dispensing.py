@@ -4,12 +4,13 @@ requested -> reserved -> commanded -> counted -> verified -> settled; or voided;
 device cannot say what it did.
 """
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
 from typing import ClassVar
 
-from dispensed.errors import Conflict
+from dispensed.errors import Conflict, Invalid
 from dispensed.model.quantity import format_milli
 
 
@@ -89,4 +90,16 @@ def check_count(
     if ordered_milli != counted_milli:
         raise CountDiffers(
             f"{format_milli(counted_milli)} counted, {format_milli(ordered_milli)} ordered"
+        )
+
+
+_KEY = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+
+
+def check_opaque(name: str, value: str) -> None:
+    """Raise Invalid unless `value` is a key that cannot be read as a person's name."""
+    if not _KEY.fullmatch(value):
+        raise Invalid(
+            f"{name} {value[:80]!r}: 1 to 64 letters, digits or . _ : - are allowed;"
+            " it must be an opaque key, never a name"
         )

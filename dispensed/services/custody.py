@@ -11,7 +11,7 @@ from dispensed.ledger import catalog, removals, wastes
 from dispensed.ledger.engine import Tx
 from dispensed.ledger.removals import NewRemoval, Part, RemovalRow, StepRow
 from dispensed.ledger.wastes import NewWaste, WasteRow
-from dispensed.model.catalog import check_id
+from dispensed.model.dispensing import check_opaque
 from dispensed.model.quantity import Quantity
 from dispensed.services import booking
 from dispensed.services.site import Site
@@ -59,9 +59,9 @@ class RemovalDetail:
 
 async def take(site: Site, asked: Take, actor: str) -> RemovalRow:
     """Remove stock from a bin or device into the hand; a repeat returns the first removal."""
-    check_id(asked.patient_key, "patient key")
+    check_opaque("patient_key", asked.patient_key)
     if asked.order_ref is not None:
-        check_id(asked.order_ref, "order")
+        check_opaque("order_ref", asked.order_ref)
     stamp = site.stamp(actor, asked.reason)
 
     def write(tx: Tx) -> RemovalRow:

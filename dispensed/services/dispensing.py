@@ -1,6 +1,5 @@
 """The person's part of a fill: order, weigh, count by hand, verify, label and settle, void."""
 
-import re
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar
@@ -15,7 +14,7 @@ from dispensed.ledger.picking import HeldRow
 from dispensed.ledger.post import Move, Stamp
 from dispensed.ledger.read import MovementRow
 from dispensed.model.catalog import Item, LocationKind
-from dispensed.model.dispensing import DispenseState, check_count
+from dispensed.model.dispensing import DispenseState, check_count, check_opaque
 from dispensed.model.movement import MovementKind
 from dispensed.model.quantity import MILLI, Quantity, format_milli
 from dispensed.model.weighing import WeighResult, WeighVerdict, weigh_check
@@ -28,7 +27,6 @@ from drivers.errors import DriverError
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 PRIORITIES = {"low": 0, "normal": 5, "high": 9}
-_KEY = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _MICROGRAMS = {"g": Decimal(1_000_000), "mg": Decimal(1000), "kg": Decimal(1_000_000_000)}
 STEP_MOST = 5
 
@@ -65,11 +63,7 @@ class DispenseDetail:
 async def request(site: Site, order: Order, actor: str) -> DispenseRow:
     """Record an order; a repeat of the same request returns the first answer."""
     for name, value in (("patient_key", order.patient_key), ("order_ref", order.order_ref)):
-        if not _KEY.fullmatch(value):
-            raise Invalid(
-                f"{name} {value[:80]!r}: 1 to 64 letters, digits or . _ : - are allowed;"
-                " it must be an opaque key, never a name"
-            )
+        check_opaque(name, value)
     if order.priority not in PRIORITIES:
         raise Invalid(f"priority {order.priority!r} is not one of {', '.join(PRIORITIES)}")
     if order.route not in (None, ANY_ROUTE, *Route):

@@ -214,8 +214,9 @@ def controlled_discrepancies_were_closed_by_people(tx: Tx) -> None:
 
 
 def keys_of_patients_are_opaque(tx: Tx) -> None:
-    for key in tx.scalars(select(t.dispense.c.patient_key).distinct()):
-        assert OPAQUE_KEY.fullmatch(key), key
+    for column in (t.dispense.c.patient_key, t.removal.c.patient_key):
+        for key in tx.scalars(select(column).distinct()):
+            assert OPAQUE_KEY.fullmatch(key), key
 
 
 def every_change_has_its_author(tx: Tx) -> None:

@@ -206,7 +206,7 @@ def test_an_uncontrolled_waste_is_posted_at_once(ward: Ward) -> None:
 def test_what_is_wrong_with_a_removal_or_waste_is_told(ward: Ward) -> None:
     refused(take(ward, "ann", "x", order_ref=None), 422, "override_needs_reason")
     refused(take(ward, "ann", "x", lot="OX8"), 409, "blocked_lot")
-    refused(take(ward, "ann", "x", patient_key=" x"), 422, "bad_catalog_entry")
+    refused(take(ward, "ann", "x", patient_key=" x"), 422, "invalid")
     refused(ward.ask("ann", "GET", "/controlled/removals/999999"), 404, "removal_not_found")
     refused(ward.ask("ann", "POST", "/controlled/wastes/999999/witness"), 404, "waste_not_found")
     path = f"/controlled/removals/{take(ward, 'ann', 'r1').json()['id']}/given"

@@ -2,6 +2,7 @@
 
 import pytest
 
+from dispensed.errors import Invalid
 from dispensed.model.dispensing import (
     AlreadySettled,
     CountDiffers,
@@ -9,6 +10,7 @@ from dispensed.model.dispensing import (
     IllegalTransition,
     advance,
     check_count,
+    check_opaque,
 )
 
 S = DispenseState
@@ -70,3 +72,11 @@ def test_a_count_of_another_quantity_is_refused(counted: int) -> None:
 def test_a_count_of_another_item_is_refused() -> None:
     with pytest.raises(CountDiffers, match="item b was counted, a is ordered"):
         check_count(ordered_item="a", ordered_milli=1, counted_item="b", counted_milli=1)
+
+
+def test_18_a_key_that_could_be_a_name_is_refused() -> None:
+    for key in ("p-7", "A.1:b_2", "x" * 64):
+        check_opaque("patient_key", key)
+    for key in ("", "Jane Roe", "Müller", "Roe,Jane", " x", "x" * 65, "p\n"):
+        with pytest.raises(Invalid, match=r"patient_key .* an opaque key, never a name"):
+            check_opaque("patient_key", key)

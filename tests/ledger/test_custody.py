@@ -194,18 +194,19 @@ def test_13_waste_of_a_controlled_item_needs_a_witness_who_is_another_person_wit
     assert vault.read_sync(audit.verify).ok
 
 
-@pytest.mark.parametrize("name", ["direct", "waste:1", "waste:99", "waste:x", "waste:"])
 def test_13_no_posting_and_no_fact_wastes_a_controlled_item_around_the_witness(
-    vault: Store, name: str
+    vault: Store,
 ) -> None:
     vault.write_sync(lambda tx: stated(tx, 2, "w1"))
-    with pytest.raises(WitnessMissing, match="is CII: state the waste"):
-        vault.write_sync(lambda tx: moved(tx, KIND.WASTE, SHELF, "ext:waste", 2, name))
-    fact = post.Move(
-        MovementKind.WASTE, CONTROLLED, LOT, SHELF, "ext:waste", 2000, name, occurred_at=NOW
-    )
-    with pytest.raises(WitnessMissing):
-        vault.write_sync(lambda tx: post.post_fact(tx, fact, STAMP))
+    wasted = partial(moved, kind=KIND.WASTE, source=SHELF, target="ext:waste", units=2)
+    for name in ("direct", "waste:1", "waste:99", "waste:x", "waste:"):
+        with pytest.raises(WitnessMissing, match="is CII: state the waste"):
+            vault.write_sync(partial(wasted, name=name))
+        fact = post.Move(
+            MovementKind.WASTE, CONTROLLED, LOT, SHELF, "ext:waste", 2000, name, occurred_at=NOW
+        )
+        with pytest.raises(WitnessMissing):
+            vault.write_sync(partial(post.post_fact, move=fact, stamp=STAMP))
     assert vault.read_sync(booked(SHELF))[CONTROLLED, LOT] == 100_000
 
 
@@ -287,23 +288,15 @@ def test_a_witness_confirms_nothing_when_the_removal_was_given_meanwhile(vault: 
     assert vault.read_sync(lambda tx: wastes.get(tx, waste.id)).witness is None
 
 
-@pytest.mark.parametrize(
-    "table",
-    [
-        "removal_step",
-        "waste",
-        "waste_witness",
-    ],
-)
-def test_3_the_database_refuses_to_change_what_was_stated(vault: Store, table: str) -> None:
+def test_3_the_database_refuses_to_change_what_was_stated(vault: Store) -> None:
     vault.write_sync(lambda tx: taken(tx, 5, "r1"))
     vault.write_sync(lambda tx: gave(tx, 1, 1, "g1"))
     waste = vault.write_sync(lambda tx: stated(tx, 1, "w1", 1))
     vault.write_sync(lambda tx: confirmed(tx, waste.id, at(1, "pat")))
-    known = t.METADATA.tables[table]
-    for change in (delete(known), update(known).values(recorded_at=NOW)):
-        with pytest.raises(DBAPIError, match="append-only"):
-            run(vault, change)
+    for known in (t.removal_step, t.waste, t.waste_witness):
+        for change in (delete(known), update(known).values(recorded_at=NOW)):
+            with pytest.raises(DBAPIError, match="append-only"):
+                run(vault, change)
 
 
 def test_what_is_in_the_hand_is_what_is_open_of_all_removals(vault: Store) -> None:

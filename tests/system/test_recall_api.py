@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import json
+import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +27,8 @@ NOTICE = {
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Iterator[Bench]:
+def made(sqlite_template: Path, tmp_path: Path) -> Iterator[Bench]:
+    shutil.copyfile(sqlite_template, tmp_path / "dispensed.db")
     with bench(tmp_path) as opened:
         yield opened
 

@@ -1,10 +1,11 @@
 """Recall cases as use cases: held at once, answered place by place, signed, closed, added up."""
 
+from collections.abc import Iterator
 from datetime import date, timedelta
 from functools import partial
 
 import pytest
-from sqlalchemy import Delete, Table, Update, delete, update
+from sqlalchemy import Delete, Update, delete, update
 from sqlalchemy.exc import DBAPIError
 
 from dispensed.errors import Invalid
@@ -55,11 +56,22 @@ from tests.ledger.book import (
 from tests.system.web_bench import ZONE, NoMachines, SetClock
 
 
-@pytest.fixture
-def site(store: Store) -> Site:
+def pharmacy(store: Store) -> Site:
     """A pharmacy with 100 pieces of a lot on the shelf and no machine that answers."""
     store.write_sync(stocked)
     return Site(store, SetClock(NOW), ZONE, NoMachines(), Changes())
+
+
+@pytest.fixture
+def site(sqlite_url: str) -> Iterator[Site]:
+    with Store.open(sqlite_url) as store:
+        yield pharmacy(store)
+
+
+@pytest.fixture
+def each_site(store: Store) -> Site:
+    """The same on each kind of database in turn."""
+    return pharmacy(store)
 
 
 def asked(*lines: LineAsked, reference: str = "R-7") -> CaseAsked:
@@ -91,8 +103,9 @@ def settle(tx: Tx, dispense_id: int) -> None:
 
 
 async def test_14_opening_a_case_holds_its_lots_and_asks_every_place_that_has_them(
-    site: Site,
+    each_site: Site,
 ) -> None:
+    site = each_site
     posting(site, move(K.TRANSFER, SHELF, RECEIVING, 10, "t1"))
     posting(site, move(K.LOAD, SHELF, ROBOT, 20, "t2"))
     posting(site, move(K.PICK, SHELF, FILL, 5, "t3"))
@@ -113,8 +126,9 @@ async def test_14_opening_a_case_holds_its_lots_and_asks_every_place_that_has_th
 
 
 async def test_14_the_case_closes_only_when_every_place_has_answered_and_quantities_add_up(
-    site: Site,
+    each_site: Site,
 ) -> None:
+    site = each_site
     posting(site, move(K.TRANSFER, SHELF, SHELF2, 40, "t1"))
     case = await services.open_case(site, asked(), "ina")
     await services.answer(site, case.id, found(SHELF, "60"), "tess")
@@ -152,7 +166,8 @@ async def test_a_case_closes_with_the_signatures_of_two_persons(site: Site) -> N
         await services.sign(site, case.id, "late", "zoe")
 
 
-async def test_a_change_after_a_signature_asks_for_new_signatures(site: Site) -> None:
+async def test_a_change_after_a_signature_asks_for_new_signatures(each_site: Site) -> None:
+    site = each_site
     case = await services.open_case(site, asked(), "ina")
     await services.answer(site, case.id, found(SHELF, "100"), "tess")
     for person in ("ina", "paul"):
@@ -184,9 +199,10 @@ async def test_a_place_that_gets_stock_after_its_answer_is_asked_again(site: Sit
 
 
 async def test_16_received_is_pulled_dispensed_wasted_lost_returned_destroyed_and_repacked(
-    site: Site,
+    each_site: Site,
 ) -> None:
     """Against sums over the journal that are written by themselves."""
+    site = each_site
     child = Child(ITEM, "UD1")
 
     def life(tx: Tx) -> int:
@@ -282,8 +298,9 @@ async def test_a_quick_block_becomes_part_of_the_case_of_its_reference(site: Sit
 
 
 async def test_a_product_code_recalls_all_its_packages_and_those_that_come_later(
-    site: Site,
+    each_site: Site,
 ) -> None:
+    site = each_site
     case = await services.open_case(site, asked(LineAsked(None, ndc="0071-0155")), "ina")
     other = Item("00071015540", "Atorvastatin", "20 mg", "tablet", "Viatris", Unit.EA, 500_000)
 
@@ -327,7 +344,10 @@ async def test_a_code_that_is_not_clear_is_refused_in_manual_entry(site: Site, c
         await services.open_case(site, asked(LineAsked(LOT, ndc=code)), "ina")
 
 
-async def test_14_stock_in_a_hand_is_not_given_and_what_was_given_is_listed(site: Site) -> None:
+async def test_14_stock_in_a_hand_is_not_given_and_what_was_given_is_listed(
+    each_site: Site,
+) -> None:
+    site = each_site
     await places.ensure_places(site)
     asked_for = Take("t1", ITEM, LOT, SHELF, "10", "p-77", order_ref="RX-9")
     removal = await custody.take(site, asked_for, "nurse")
@@ -347,19 +367,18 @@ async def test_14_stock_in_a_hand_is_not_given_and_what_was_given_is_listed(site
     ]
 
 
-@pytest.mark.parametrize(
-    "table", [t.recall_notice, t.recall_reading, t.recall_answer, t.recall_signature]
-)
 async def test_3_the_database_refuses_to_change_or_delete_what_recalls_must_prove(
-    site: Site, table: Table
+    each_site: Site,
 ) -> None:
+    site = each_site
     case = await services.open_case(site, asked(), "ina")
     await services.answer(site, case.id, found(SHELF, "100"), "tess")
     await services.sign(site, case.id, "counted", "ina")
     await recall_feed.import_notices(site, b"no notice", "fax", "ina")
-    for statement in (update(table).values(recorded_at=NOW), delete(table)):
-        with pytest.raises(DBAPIError, match=f"{table.name} is append-only"):
-            await site.store.write(partial(_execute, statement=statement))
+    for table in (t.recall_notice, t.recall_reading, t.recall_answer, t.recall_signature):
+        for statement in (update(table).values(recorded_at=NOW), delete(table)):
+            with pytest.raises(DBAPIError, match=f"{table.name} is append-only"):
+                await site.store.write(partial(_execute, statement=statement))
 
 
 def _execute(tx: Tx, statement: Update | Delete) -> None:

@@ -1,6 +1,7 @@
 """Recall cases from the command line, against a real server."""
 
 import json
+import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,8 @@ from tests.system.web_bench import LISINOPRIL, STAMP, Bench, bench
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Iterator[Bench]:
+def made(sqlite_template: Path, tmp_path: Path) -> Iterator[Bench]:
+    shutil.copyfile(sqlite_template, tmp_path / "dispensed.db")
     with bench(tmp_path) as opened:
         yield opened
 

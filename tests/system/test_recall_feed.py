@@ -110,10 +110,11 @@ def feed() -> Iterator[FeedServer]:
 
 
 @pytest.fixture
-def site(store: Store, feed: FeedServer) -> Site:
-    store.write_sync(stocked)
+def site(sqlite_url: str, feed: FeedServer) -> Iterator[Site]:
     options = RecallOptions(feed=FeedOptions(url=feed.url, timeout_s=5.0, page_records=2))
-    return Site(store, SetClock(NOW), ZONE, NoMachines(), Changes(), recalls=options)
+    with Store.open(sqlite_url) as store:
+        store.write_sync(stocked)
+        yield Site(store, SetClock(NOW), ZONE, NoMachines(), Changes(), recalls=options)
 
 
 def with_feed(site: Site, **changed: object) -> Site:

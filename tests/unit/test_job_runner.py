@@ -256,6 +256,8 @@ async def test_the_jobs_of_an_empty_pharmacy_find_nothing_to_do(store: Store) ->
         "containers": "0 opened containers flagged, their date has passed",
         "reconcile": "0 devices, 0 lots compared, 0 differ",
         "cycle-count": "0 counts opened by plan, 0 for discrepancies, 0 where a record came late",
+        "recalls": "0 new notices, 0 cases hold lots, 0 parts wait for a person,"
+        " 0 places were still to answer",
         "verify": "{}",
     }
 

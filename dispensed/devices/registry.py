@@ -32,6 +32,7 @@ from drivers.errors import DeviceUnavailable
 from drivers.facts import Fact, Interpreter
 
 ENTRY_POINT_GROUP = "dispensed.drivers"
+PART = "device:"
 ScaleLookup = Callable[[str], Scale]
 """Gives the configured scale of a name while it is up; raises DeviceUnavailable while not."""
 
@@ -203,7 +204,7 @@ def _packml(spec: DeviceSpec, sink: Sink) -> Counter:
 def _weighcount(spec: DeviceSpec, sink: Sink, scales: ScaleLookup) -> Counter:
     from drivers.weighcount.driver import WeighCountDriver  # noqa: PLC0415 - when first needed
 
-    return WeighCountDriver(spec, sink, lambda: scales(_made_of(spec.address)))
+    return WeighCountDriver(spec, sink, lambda: scales(spec.address.removeprefix(PART)))
 
 
 def _weighcount_interpreter() -> Interpreter:
@@ -363,13 +364,9 @@ def _no_scale(name: str) -> Scale:
     raise DeviceUnavailable(f"no scale {name!r} is here")
 
 
-def _made_of(address: str) -> str:
-    return address.removeprefix("device:")
-
-
 def part_of(config: "DeviceConfig") -> str | None:
     """Return the name of the scale that a counter is made of, None for any other device."""
-    return _made_of(config.address) if config.protocol in COMPOSED else None
+    return config.address.removeprefix(PART) if config.protocol in COMPOSED else None
 
 
 def build_counter(

@@ -268,7 +268,7 @@ _ROUNDS = itertools.count(1)
 Told = tuple[str, str, str, int, int]
 
 
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(story=STORIES, began=st.integers(1, 31), length=st.integers(0, 30))
 def test_the_lots_of_an_excursion_are_those_of_a_brute_force_replay(
     store: Store,

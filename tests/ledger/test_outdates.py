@@ -507,7 +507,7 @@ PLANS = st.lists(st.tuples(st.sampled_from(ROUTES), st.integers(1, 9)), min_size
 _NUMBERS = itertools.count(1)
 
 
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(plan=PLANS)
 def test_16_per_lot_received_is_on_hand_dispensed_wasted_lost_returned_and_destroyed(
     store: Store, plan: list[tuple[tuple[MovementKind, str, str, str], int]]

@@ -4,7 +4,7 @@ from datetime import date, timedelta
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dispensed.model.outdating import (
@@ -77,6 +77,7 @@ def played(daily: int, lots: list[tuple[int, int]]) -> list[int]:
     return left
 
 
+@settings(max_examples=50)
 @given(STOCK, st.integers(0, 20))
 def test_risk_of_expiry_is_what_is_left_when_the_days_are_played(
     lots: list[tuple[int, int]], daily: int
@@ -87,6 +88,7 @@ def test_risk_of_expiry_is_what_is_left_when_the_days_are_played(
     assert found == played(daily, lots)
 
 
+@settings(max_examples=50)
 @given(STOCK, st.fractions(0, 20, max_denominator=90), st.fractions(0, 5, max_denominator=90))
 def test_more_demand_never_means_more_at_risk_and_never_more_than_there_is(
     lots: list[tuple[int, int]], daily: Fraction, more: Fraction

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -18,9 +17,10 @@ from tests.system.web_bench import LISINOPRIL, OXYCODONE, SALINE, STAMP, Bench, 
 Run = Callable[..., Result]
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Bench]:
-    with bench(tmp_path) as made:
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """One pharmacy for the tests over HTTP, each with lots of its own."""
+    with bench(tmp_path_factory.mktemp("api")) as made:
         yield made
 
 
@@ -38,10 +38,13 @@ def other(site: Bench) -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.fixture
-def run(site: Bench, tmp_path: Path) -> Run:
-    port = int(site.base_url.rpartition(":")[2])
-    return runner(write_config(tmp_path, port), {"DISPENSED_TOKEN": site.token})
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """Another pharmacy for the commands."""
+    folder = tmp_path_factory.mktemp("commands")
+    with bench(folder) as made:
+        port = int(made.base_url.rpartition(":")[2])
+        yield runner(write_config(folder, port), {"DISPENSED_TOKEN": made.token})
 
 
 def test_the_pull_list_is_planned_worked_and_its_difference_shown(api: httpx.Client) -> None:

@@ -72,11 +72,11 @@ RECEIVING, REJECTS, OUTDATE, HAND = "receiving", "rejects", "outdate", "in-hand"
 STOCK = {
     (TABLET, "A1", SHELF): 40,
     (TABLET, "A2", SHELF2): 40,
-    (TABLET, "A1", ROBOT): 30,
-    (TABLET, "A2", ROBOT): 20,
+    (TABLET, "A1", ROBOT): 20,
+    (TABLET, "A2", ROBOT): 10,
     (OPIOID, "X1", SHELF): 40,
     (OPIOID, "X2", SHELF2): 20,
-    (OPIOID, "X1", ROBOT): 20,
+    (OPIOID, "X1", ROBOT): 10,
 }
 POLICY = CountPolicy(recount_milli=5000, recount_per_mille=1_000_000)
 """Another person counts again when more than 5 pieces differ, or all of an empty place."""

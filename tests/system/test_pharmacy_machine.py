@@ -133,7 +133,7 @@ class PharmacyMachine(FillRules):
         assert (detail.expected is None) == blind
         return detail.task.id
 
-    @rule(task=counts, error=st.integers(-8, 8), person=PERSON)
+    @rule(task=counts, error=st.integers(-20, 8), person=PERSON)
     def count(self, task: int, error: int, person: str) -> None:
         cell, people = self.counted[task]
         there = self.book.cells[cell]

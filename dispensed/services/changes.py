@@ -35,6 +35,10 @@ class Listener:
         del self._topics[topic]
         return topic
 
+    def forget(self) -> None:
+        """Take what changed until now as seen; for who is about to read everything."""
+        self._topics.clear()
+
     async def __aiter__(self) -> AsyncIterator[Topic]:
         """Iterate over changed topics for ever."""
         while True:

@@ -44,6 +44,7 @@ class DispenseRunner:
                 group.create_task(self._work(queue), name=f"dispense worker {number}")
             with self._site.changes.subscribe() as listener:
                 while True:
+                    listener.forget()
                     await self._fill(queue)
                     try:
                         async with asyncio.timeout(self._retry_s):

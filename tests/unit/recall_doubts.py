@@ -13,6 +13,7 @@ from tests.unit.recall_examples import (
     Example,
     plain,
 )
+from tests.unit.recall_more import MORE
 
 WHOLE = (
     Example("all lots", ONE, "All lots within expiry.", (), all_lots=True),
@@ -452,4 +453,4 @@ DOUBTS = (
     ),
 )
 
-EXAMPLES = (*DATES, *LISTS, *LOTS, *BOUND, *WHOLE, *ODD, *DOUBTS)
+EXAMPLES = (*DATES, *LISTS, *LOTS, *BOUND, *WHOLE, *ODD, *DOUBTS, *MORE)

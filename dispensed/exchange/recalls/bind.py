@@ -4,6 +4,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 from dispensed.exchange.recalls.events import (
@@ -23,6 +24,7 @@ from dispensed.exchange.recalls.words import IDLE, UNITS
 
 _GROUP_LENGTH = 3
 _SEGMENTS = 3
+_CLAUSES_MIN = 3
 _LIST_MARK = re.compile(
     r"\s*(?:[,;.&/]\s*(?:and\b|or\b)?|and\b|or\b)\s*(?:ndc)?[\s#:]*", re.IGNORECASE
 )
@@ -123,17 +125,66 @@ def _features_of(source: str) -> tuple[frozenset[str], bool]:
     return frozenset(words - IDLE) | frozenset(f"{n} {unit}" for unit, n in amounts.items()), clear
 
 
-def bind_expiries(events: Sequence[Event], doubts: list[Doubt]) -> list[str | None]:
-    """Return the expiry of each lot, in order; what cannot be told goes to `doubts`."""
+def bind_expiries(source: str, events: Sequence[Event], doubts: list[Doubt]) -> list[str | None]:
+    """Return the expiry of each lot, in order; what cannot be told goes to `doubts`.
+
+    `source` is the folded text of the events.
+    """
     chain = [event for event in events if isinstance(event, Lot | Expiry)]
     total = sum(isinstance(event, Lot) for event in chain)
     values: list[str | None] = [None] * total
     if not chain or not total:
         return values
+    if _ends_clauses(source, chain):
+        _share_clauses(source, chain, values, doubts)
+        return values
     dates_first = isinstance(chain[0], Expiry) and not isinstance(chain[-1], Expiry)
     for lots, dates in _runs(chain, dates_first=dates_first):
         _share(lots, dates, values, doubts)
     return values
+
+
+def _ends_clauses(source: str, chain: Sequence[Lot | Expiry]) -> bool:
+    """Return whether each date stands inside a sentence that goes on with a further lot.
+
+    `Lot A1; Exp 1/27; Other Lot B1. Lot A2; Exp 2/27; Other Lot B2.`
+    """
+    clauses = 0
+    ended = True
+    for before, event in pairwise(chain):
+        gap = source[before.end : event.start]
+        if isinstance(before, Expiry):
+            if not ended or isinstance(event, Expiry) or not gap.startswith(";"):
+                return False
+            ended = False
+            clauses += 1
+        elif isinstance(event, Lot):
+            ended = ended or gap.startswith(".")
+    return clauses >= _CLAUSES_MIN and isinstance(chain[0], Lot)
+
+
+def _share_clauses(
+    source: str,
+    chain: Sequence[Lot | Expiry],
+    values: list[str | None],
+    doubts: list[Doubt],
+) -> None:
+    """Give the lots of each sentence the date in it."""
+    lots: list[int] = []
+    dates: list[Expiry] = []
+    number = 0
+    end = chain[0].start
+    for event in chain:
+        if source[end : event.start].startswith(".") and dates and lots:
+            _share(lots, dates, values, doubts)
+            lots, dates = [], []
+        end = event.end
+        if isinstance(event, Lot):
+            lots.append(number)
+            number += 1
+        else:
+            dates.append(event)
+    _share(lots, dates, values, doubts)
 
 
 def _runs(

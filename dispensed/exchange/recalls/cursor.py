@@ -4,11 +4,14 @@ import re
 from bisect import bisect_right
 
 from dispensed.exchange.recalls.tokens import Token, tokenise
-from dispensed.exchange.recalls.words import SENSES, UNITS, Sense
+from dispensed.exchange.recalls.words import SENSES, UNITS, USE_WORDS, Sense
 
 _GLUED = re.compile(r"([0-9]+(?:\.[0-9]+)?)-?([A-Za-z]+)(?:-[A-Za-z]+)?\Z")
+_PLURAL = re.compile(r"[1-9][0-9]{1,3}s\Z")
+"""How many a pack holds, written as `30s` or `1000s`."""
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:x[0-9]+)?\Z", re.IGNORECASE)
-_SHORT_UNITS = frozenset({"g", "l", "kg", "cs", "cc", "ct", "pk", "bx"})
+_SHORT_UNITS_UPPER = frozenset({"G", "L", "KG", "CS", "CC", "CT", "PK", "BX"})
+"""Units that are the end of a lot just as well, when they are in capitals."""
 _LONG_NUMBER_MIN = 5
 _GROUP_LENGTH = 3
 _GROUPS_MAX = 4
@@ -22,6 +25,7 @@ class Cursor:
         self.source = source
         self.tokens = tokenise(source)
         self.index = 0
+        self._count = len(self.tokens)
         self._starts = [token.start for token in self.tokens]
 
     def index_at(self, place: int) -> int:
@@ -31,7 +35,7 @@ class Cursor:
     def peek(self, step: int) -> Token | None:
         """Return the token some steps away, None beyond the ends."""
         index = self.index + step
-        return self.tokens[index] if 0 <= index < len(self.tokens) else None
+        return self.tokens[index] if 0 <= index < self._count else None
 
     def words(self, direction: int) -> tuple[str, str]:
         """Return the next two tokens in a direction in lower case, marks left out."""
@@ -51,6 +55,7 @@ class Cursor:
             token is None
             or token.text in ",;.)*"
             or SENSES.get(token.lower) in {Sense.EXPIRY, Sense.AND}
+            or token.lower in USE_WORDS
         )
 
     def touches(self, step: int) -> bool:
@@ -64,8 +69,11 @@ class Cursor:
         Where a lot may stand (`trusted`), long numbers and short units are no quantity.
         """
         token = self.tokens[self.index]
-        if trusted and len(token.text) >= _LONG_NUMBER_MIN and token.text.isdigit():
+        long = trusted and len(token.text) >= _LONG_NUMBER_MIN and token.text.isdigit()
+        if long or not token.text[0].isdigit():
             return None
+        if _PLURAL.match(token.text):
+            return f"{token.text[:-1]} count", self.index
         glued = _GLUED.match(token.text)
         if glued is not None and glued.group(2).lower() in UNITS:
             if trusted and self._may_be_lot(glued.group(1), glued.group(2), token.text):
@@ -85,7 +93,7 @@ class Cursor:
         """Return whether a number with a unit may as well be a lot: `379L`, `20261105-G`."""
         if "-" in text:
             return len(amount) >= _LONG_NUMBER_MIN or len(unit) == 1
-        return len(amount) >= _LONG_NUMBER_MIN - 1 or unit.lower() in _SHORT_UNITS
+        return len(amount) >= _LONG_NUMBER_MIN - 1 or (unit in _SHORT_UNITS_UPPER)
 
     def _amount(self) -> tuple[str, int]:
         """Return a number with its groups of three after commas, and the index of its end."""

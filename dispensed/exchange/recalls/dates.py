@@ -35,6 +35,7 @@ class DateProblem(StrEnum):
 
     DAY = "its month does not have this day"
     YEAR_ONLY = "only a year is given"
+    DAYS = "it is a range of days"
     UNREADABLE = "it is no date of this century"
     AMBIGUOUS = "the digits can be read as more than one date"
 
@@ -88,6 +89,12 @@ def match_date(text: str, start: int, *, expected: bool) -> DateMatch | None:
             return DateMatch(found.end(), expiry, DateForm.GLUED, problem)
         return DateMatch(found.end(), expiry, form, problem)
     return None
+
+
+def days_end(text: str, start: int) -> int | None:
+    """Return where a range of days with one year ends: `December 24-31, 2022`; None without."""
+    found = _DAYS.match(text, start)
+    return None if found is None else found.end()
 
 
 def is_like_a_date(text: str) -> bool:
@@ -200,9 +207,19 @@ _GATE = re.compile(
 """What every date has at its beginning, digits without marks left out; a quick first look."""
 
 
-_SLASHED = re.compile(r"[0-9]{1,2}(?:/[0-9]{1,2})?/(?:20)?[0-9]{2}")
+_SLASHED = re.compile(
+    r"[0-9]{1,2}(?:/[0-9]{1,2})?/(?:20)?[0-9]{2}|[0-9]{1,2}/[0-9]{1,2}/[0-9]{3,5}"
+)
+_DAYS = re.compile(
+    rf"{_MONTH}\s{{0,2}}[0-9]{{1,2}}\s{{0,2}}(?:-|to|through)\s{{0,2}}(?:{_MONTH}\s{{0,2}})?"
+    r"[0-9]{0,2}\s{0,2},\s{0,2}20[0-9]{2}(?![0-9])",
+    re.IGNORECASE,
+)
+"""Days of one month, or of two: December 24-31, 2022."""
 _LIKE_A_DATE = re.compile(
-    rf"[0-9]{{1,4}}(?:[-/.][0-9]{{1,4}}){{1,5}}|[0-9A-Za-z]{{1,3}}/20[0-9]{{2}}|[0-9]{{1,2}}[-/.]?{_MONTH}|{_MONTH}[-/.]?[0-9]+|"
+    rf"[0-9]{{1,4}}(?:[-/.][0-9]{{1,4}}){{1,5}}|[0-9]{{1,2}}/[0-9]{{1,2}}/[0-9]{{3,6}}l?|"
+    rf"[0-9]{{1,2}}/[0-9]{{6}}|[0-9]{{1,2}}{_MONTH}[0-9]{{2,5}}|[0-9]{{1,2}}-[a-z]{{3}}-[0-9]{{2,4}}|"
+    rf"[0-9A-Za-z]{{1,3}}/20[0-9]{{2}}|[0-9]{{1,2}}[-/.]?{_MONTH}|{_MONTH}[-/.]?[0-9]+|"
     r"2[0-9]{3}",
     re.IGNORECASE,
 )

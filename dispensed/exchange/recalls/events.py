@@ -19,6 +19,7 @@ class Reason(StrEnum):
     NO_LOT = "neither a lot nor all lots could be read"
     EXPIRY = "the expiry could not be told"
     NDC = "which NDC the lots belong to could not be told"
+    NO_NDC = "written as an NDC, and of no form that an NDC has"
     NDC_DIFFERS = "an NDC that the description does not have"
     ALL_LIMITED = "all lots, but limited in words"
     ALL_AND_LIST = "all lots and a list of lots"
@@ -103,10 +104,15 @@ class Reading:
 
     def end_heading(self) -> None:
         """Make an event of the heading, if there is one."""
-        if self.heading:
-            self.events.append(Heading(self._start, self._end, frozenset(self.heading)))
+        if not self.heading:
+            return
+        self.events.append(Heading(self._start, self._end, frozenset(self.heading)))
         self.heading = set()
         self._start = self._end = -1
+
+    def is_sized(self) -> bool:
+        """Return whether the open heading is a pack size and nothing else."""
+        return bool(self.heading) and all(feature[0].isdigit() for feature in self.heading)
 
     def last_is(self, kind: type[Lot | Expiry]) -> bool:
         """Return whether the last event is of a kind."""

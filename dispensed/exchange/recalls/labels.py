@@ -14,7 +14,7 @@ class Label:
 
 
 _CLOSED = re.compile(r"(?<![0-9A-Za-z-])(?:\(\s?)?(?:([A-Za-z])|([0-9]{1,2}))\.?\s?\)")
-_DOTTED = re.compile(r"(?<![0-9A-Za-z.])(?:([A-Z])|([0-9]{1,2}))[.:](?=\s)")
+_DOTTED = re.compile(r"(?=[0-9A-Z])(?<![0-9A-Za-z.])(?:([A-Z])|([0-9]{1,2}))[.:](?=\s)")
 _BARE = re.compile(r"(?<![0-9A-Za-z/.'#-])([a-z])()(?=\s+[0-9A-Z][0-9A-Z-]{3})")
 _ORDINAL_MAX = 40
 
@@ -22,8 +22,9 @@ _ORDINAL_MAX = 40
 def find_labels(text: str) -> tuple[Label, ...]:
     """Return the labels of a text; a single one without its neighbours is none."""
     for pattern in (_CLOSED, _DOTTED):
-        for letters in (True, False):
-            labels = _labels(text, pattern, letters=letters)
+        if pattern is _CLOSED and ")" not in text:
+            continue
+        for labels in _both_kinds(text, pattern):
             ordinals = {label.ordinal for label in labels}
             if {1, 2} <= ordinals:
                 return tuple(label for label in labels if _is_chained(label.ordinal, ordinals))
@@ -37,8 +38,7 @@ def find_known_labels(text: str, known: frozenset[int]) -> tuple[Label, ...]:
         return labels
     if labels:
         return _with_bare(text, labels, known)
-    for letters in (True, False):
-        labels = _labels(text, _CLOSED, letters=letters)
+    for labels in _both_kinds(text, _CLOSED) if ")" in text else ():
         if labels and {label.ordinal for label in labels} <= known:
             return _with_bare(text, labels, known)
     return ()
@@ -49,7 +49,7 @@ def _with_bare(text: str, labels: tuple[Label, ...], known: frozenset[int]) -> t
     missing = known - {label.ordinal for label in labels}
     bare = tuple(
         label
-        for label in _labels(text, _BARE, letters=True)
+        for label in _both_kinds(text, _BARE)[0]
         if label.ordinal in missing and label.start > labels[0].start
     )
     return tuple(sorted((*labels, *bare), key=lambda label: label.start))
@@ -59,16 +59,13 @@ def _is_chained(ordinal: int, ordinals: set[int]) -> bool:
     return ordinal == 1 or ordinal - 1 in ordinals
 
 
-def _labels(text: str, pattern: re.Pattern[str], *, letters: bool) -> tuple[Label, ...]:
-    found = []
+def _both_kinds(text: str, pattern: re.Pattern[str]) -> tuple[tuple[Label, ...], ...]:
+    """Return the labels that are letters, and those that are numbers."""
+    letters: list[Label] = []
+    numbers: list[Label] = []
     for match in pattern.finditer(text):
         letter, number = match.groups()
-        if letters and letter:
-            ordinal = ord(letter.lower()) - ord("a") + 1
-        elif number and not letters:
-            ordinal = int(number)
-        else:
-            continue
+        ordinal = ord(letter.lower()) - ord("a") + 1 if letter else int(number)
         if 0 < ordinal <= _ORDINAL_MAX:
-            found.append(Label(match.start(), match.end(), ordinal))
-    return tuple(found)
+            (letters if letter else numbers).append(Label(match.start(), match.end(), ordinal))
+    return tuple(letters), tuple(numbers)

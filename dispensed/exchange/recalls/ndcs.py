@@ -16,6 +16,7 @@ class ClaimKind(StrEnum):
     NDC = "ndc"
     OTHER_ID = "other id"
     PHONE = "phone"
+    NO_NDC = "written as an ndc and none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,27 +30,29 @@ class Claim:
 
 
 _DASHED = re.compile(
-    r"(?:(?<![0-9A-Za-z])|(?<=NDC))(?<![0-9]-)([0-9]{4,6})\s{0,2}-\s{0,2}([0-9]{3,4})\s{0,2}-\s{0,2}"
-    r"([0-9]{1,2}|XX?|\*\*?)(?![0-9A-Za-z]|-[0-9])",
+    r"(?=[0-9])(?:(?<![0-9A-Za-z])|(?<=NDC))(?<![0-9]-)([0-9]{4,6})\s{0,2}-\s{0,2}([0-9]{3,4})\s{0,2}-\s{0,2}"
+    r"([0-9]{1,2}|XX?|\*\*?)(?![0-9A-Za-z]|-[0-9A-Za-z])",
     re.IGNORECASE,
 )
 _LOOSE = re.compile(
     r"(?<![0-9A-Za-z])(?:([0-9]{4,5})[- ]([0-9]{3,4})[- ]([0-9]{1,2})|([0-9]{9,11})|"
+    r"([0-9]{3})-([0-9]{3,4})-([0-9]{2})|"
     r"([0-9]{4,5})-([0-9]{3,4}))(?![0-9A-Za-z]|-[0-9])"
 )
+_MALFORMED = re.compile(r"[0-9]{2,}(?:-[0-9]{2,}){1,3}(?![0-9A-Za-z]|-[0-9])")
 _SUFFIX = re.compile(r"\s{0,3}(?:,|/|&|and|or)?\s{0,3}-\s{0,2}([0-9]{1,2})(?![0-9A-Za-z]|-[0-9])")
 _SLASHED = re.compile(r"/([0-9]{2})(?![0-9A-Za-z]|[-/][0-9])")
 _NDC_WORD = re.compile(
-    r"\bN\.?D\.?C\.?(?:\s{0,2}(?:numbers?|nos?\b|codes?|'s|s\b|[#:.,(]|-(?=\s))){0,4}\s{0,3}"
+    r"(?=N)\bN\.?D\.?C\.?(?:\s{0,2}(?:numbers?|nos?\b|codes?|'s|s\b|[#:.,(]|-(?=\s))){0,4}\s{0,3}"
     r"(?:\(?[a-z]\)\s{0,2})?",
     re.IGNORECASE,
 )
 _BETWEEN = re.compile(r"\s{0,3}(?:,|;|&|/|and|or)?\s{0,3}(?:and|or|&)?\s{0,3}", re.IGNORECASE)
 _OTHER_WORD = re.compile(
-    r"(?<![0-9A-Za-z])(?<!lot/)(?<!batch/)(upc|gtin|ean|bar\s?code|udi|item|sku|catalog(?:ue)?|cat|ref|part|model|"
+    r"(?=[A-Za-z])(?<![0-9A-Za-z])(?<!lot/)(?<!batch/)(upc|gtin|ean|bar\s?code|udi|item|sku|catalog(?:ue)?|cat|ref|part|model|"
     r"style|product\s(?:code|number|no|id|\#)|prod(?:uct)?\s?(?:\#|code)|service\scode|order|"
     r"material|pack\snumber|package\scode|list|rx|cas|anda|nda|din|npn|reorder|stock|formula|"
-    r"label|insert|id|id\scode|reference|event|customer|article)s?"
+    r"label|insert|id|id\scode|reference|event|customer|article|preparation)s?"
     r"(?![0-9A-Za-z])",
     re.IGNORECASE,
 )
@@ -61,11 +64,11 @@ _BARCODE = re.compile(r"\(?[0-9][0-9() -]{6,24}[0-9](?![0-9A-Za-z])")
 _IDENTIFIER = re.compile(r"[0-9A-Za-z]+(?:[-/.][0-9A-Za-z]+){0,6}")
 _LIST_MARK = re.compile(r"\s*(?:,|&|and\b|/)\s*(?:and\b\s*)?|\s+", re.IGNORECASE)
 _PHONE = re.compile(
-    r"(?<![0-9A-Za-z-])(?:1-?\s?)?(?:\([0-9]{3}\)\s{0,2}|[0-9]{3}[-. ])[0-9]{3}[-.][0-9]{4}"
-    r"(?![0-9A-Za-z-])"
+    r"(?=[0-9(])(?<![0-9A-Za-z-])(?:1-?\s?)?(?:\([0-9]{3}\)\s{0,2}|[0-9]{3}[-. ])"
+    r"[0-9]{3}[-.][0-9]{4}(?![0-9A-Za-z-])"
 )
 _BARCODE_WORDS = ("upc", "gtin", "ean", "bar")
-_NUMBERED_ONLY = frozenset({"label", "insert", "order", "id", "formula", "event"})
+_NUMBERED_ONLY = frozenset({"label", "insert", "order", "id", "formula", "event", "preparation"})
 """Words that announce an identifier only with a number sign or the word number after them."""
 
 _LIST_MAX = 200
@@ -147,6 +150,9 @@ def _claim_ndcs(text: str, claims: list[Claim]) -> None:
             elif start in found:
                 end = found[start].end
             else:
+                malformed = _MALFORMED.match(text, start)
+                if malformed is not None and start not in taken:
+                    found[start] = Claim(start, malformed.end(), ClaimKind.NO_NDC, "")
                 break
             between = _BETWEEN.match(text, end)
             start = end if between is None else between.end()

@@ -97,6 +97,7 @@ def parse(notice: Notice) -> ParsedRecall:
         doubts += _doubts_of_all(described)
     if not pairs and not whole:
         codes.doubts.append(Doubt(0, seam, Reason.NO_LOT))
+    doubts += (doubt for doubt in described.doubts if doubt.reason is Reason.NO_NDC)
     unresolved = (
         *_placed("product_description", notice.product_description, 0, doubts),
         *_placed("code_info", notice.code_info, 0, codes.doubts),
@@ -152,7 +153,7 @@ def _read(text: str, products: Products, names: frozenset[str], *, seam: int | N
     else:
         doubts += (Doubt(lot.start, lot.end, Reason.OTHER_LOT) for lot in reading.other_lots)
     lots = tuple(event for event in reading.events if isinstance(event, Lot))
-    expiries = bind_expiries(reading.events, doubts)
+    expiries = bind_expiries(source, reading.events, doubts)
     ndcs = bind_ndcs(reading.events, products, doubts)
     if sum(len(own) for own in ndcs) > PAIRS_MAX:
         doubts.append(Doubt(0, len(text), Reason.NDC))

@@ -11,6 +11,7 @@ LOTS_MAX = 300
 _PARTS = re.compile(r"[0-9]+|[^0-9]+")
 _COUNTER_DIGITS_MAX = 4
 _WORDS_LENGTH_MAX = 32
+_LONG_NUMBER_MIN = 6
 _RANGE_WORDS = frozenset({"to", "through", "thru", "until"})
 
 
@@ -47,6 +48,12 @@ def rises(first: str, second: str) -> bool:
     return alike and letters and first < second
 
 
+def is_both_ends(first: str, second: str) -> bool:
+    """Return whether `first-second` may be a range: rising, and long numbers with one stem."""
+    stem = len(first) // 2 if first.isdigit() and len(first) >= _LONG_NUMBER_MIN else 0
+    return rises(first, second) and first[:stem] == second[:stem]
+
+
 def joins_range(source: str, start: int, end: int, ends: tuple[str, str], *, between: bool) -> bool:
     """Return whether `source[start:end]` joins two codes to a range: `to`, `through Lot #`, ` - `.
 
@@ -54,7 +61,10 @@ def joins_range(source: str, start: int, end: int, ends: tuple[str, str], *, bet
     """
     if end - start > _WORDS_LENGTH_MAX:
         return False
-    words = source[start:end].lower().split()
+    gap = source[start:end]
+    if not gap.strip(" ,;"):
+        return False
+    words = gap.lower().split()
     if between and words in (["and"], ["&"], ["to"], ["-"]):
         return True
     if words in (["-"], ["--"]):

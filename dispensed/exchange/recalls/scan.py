@@ -9,18 +9,23 @@ import re
 from collections.abc import Callable, Mapping
 
 from dispensed.exchange.recalls.around import (
-    KNOWN,
+    LETTERS_LOT,
     colon_end,
     date_ahead,
     date_follows,
+    ends_letters,
     extent,
+    is_end_of_dates,
     range_follows,
+    spaced_end,
+    time_end,
 )
 from dispensed.exchange.recalls.cursor import Cursor
 from dispensed.exchange.recalls.dates import (
     DateForm,
     DateMatch,
     DateProblem,
+    days_end,
     is_like_a_date,
     is_slashed_date,
     match_date,
@@ -34,12 +39,13 @@ from dispensed.exchange.recalls.events import (
     Reason,
 )
 from dispensed.exchange.recalls.labels import Label
+from dispensed.exchange.recalls.lots import LONG_CODE_MIN, LotList
 from dispensed.exchange.recalls.ndcs import Claim, ClaimKind
-from dispensed.exchange.recalls.ranges import joins_range, lots_between, rises
 from dispensed.exchange.recalls.state import Role, State
-from dispensed.exchange.recalls.tokens import Token, shape
+from dispensed.exchange.recalls.tokens import MONTHS, Token, shape
 from dispensed.exchange.recalls.words import (
     NOTHING,
+    OF_NOTICE,
     OTHER_MAKER,
     SENSES,
     UNITS,
@@ -55,12 +61,13 @@ LIKE_A_LOT_MIN = 4
 
 _BEFORE_LOT = frozenset({"lot", "lots", "batch", "batches", "no", "number", "numbers", "code"})
 _LISTED_LENGTH_MIN = 3
+_LABELLED_MAX = 4
+"""How many tokens of a heading may stand between a label and its first lot."""
+_OF_WHICH = frozenset({"both", "all", "these", "the", "above"})
+_PLURALS = frozenset({"lots", "batches"})
 _BLOCKS_OF_CLAUSE = frozenset({Reason.EXCLUDED, Reason.SUFFIX, Reason.OTHER_ID})
-_LETTERS_LOT = re.compile(r"[A-Z]{2,6}\Z")
-_HEAD = re.compile(r"[A-Z]{1,4}\Z")
 _CONSONANTS = re.compile(r"[B-DF-HJ-NP-TV-Z]{4,6}\Z")
 _PLACEHOLDER = re.compile(r"XX[./-]|[./-]XX|[0-9]XX\Z")
-_BOTH_ENDS = re.compile(r"([0-9A-Za-z]{4,})-([0-9A-Za-z]{4,})\Z")
 
 
 class Reader:
@@ -92,8 +99,7 @@ class Reader:
         self._stack: list[tuple[bool, Reason | None]] = []
         self._out = Reading()
         self._saved_trust = True
-        self._last_shape = ""
-        self._shapes: set[str] = set()
+        self._lots = LotList(source, self._out, self._state)
         self._dated_lots = False
         self._by_sense: Mapping[Sense, Callable[[Token], None]] = {
             Sense.LOT: self._lot_word,
@@ -114,13 +120,16 @@ class Reader:
         cursor = self._cursor
         while (token := cursor.peek(0)) is not None:
             before = cursor.index
-            if not (self._read_label(token) or self._read_claim(token) or self._read_date(token)):
-                if token.is_mark:
-                    self._mark(token)
-                elif token.has_digit:
-                    self._code(token)
-                else:
+            known = token.start in self._labels or token.start in self._claims
+            if known and (self._read_label(token) or self._read_claim(token)):
+                pass
+            elif token.is_mark:
+                self._mark(token)
+            elif not self._read_date(token):
+                if not token.has_digit:
                     self._word(token)
+                elif not self._skips_time(token):
+                    self._code(token)
             cursor.index = max(cursor.index, before + 1)
         self._out.end_heading()
         return self._out
@@ -141,12 +150,15 @@ class Reader:
         if state.block is not Reason.OTHER_ID:
             state.block = None
         self._go_to(label.end)
+        state.labelled_at = self._cursor.index
         return True
 
     def _read_claim(self, token: Token) -> bool:
         claim = self._claims.get(token.start)
         if claim is None:
             return False
+        if claim.kind is ClaimKind.NO_NDC:
+            self._out.doubt(claim.start, claim.end, Reason.NO_NDC)
         if claim.kind is ClaimKind.NDC:
             self._out.end_heading()
             self._out.events.append(NdcNamed(claim.start, claim.end, claim.value))
@@ -160,6 +172,18 @@ class Reader:
 
     def _read_date(self, token: Token) -> bool:
         state = self._state
+        if token.is_word and token.lower[:3] not in MONTHS:
+            return False
+        days = days_end(self._source, token.start) if token.is_word else None
+        if days is not None:
+            if state.role is Role.OTHER_DATE:
+                state.trusted = self._saved_trust
+            else:
+                self._add_date(token, DateMatch(days, None, DateForm.NAMED, DateProblem.DAYS))
+            state.fresh = state.separated = False
+            state.role = Role.LOT
+            self._go_to(days)
+            return True
         found = match_date(self._source, token.start, expected=state.role is not Role.LOT)
         if found is None or not self._is_date_here(found):
             return False
@@ -199,7 +223,7 @@ class Reader:
         match found.form:
             case DateForm.GLUED:
                 text = self._source[self._cursor.tokens[self._cursor.index].start : found.end]
-                return after_lot and shape(text) != self._last_shape
+                return after_lot and shape(text) != self._lots.last_shape
             case DateForm.DASHED:
                 return after_lot or self._out.last_is(Expiry)
             case _:
@@ -236,7 +260,10 @@ class Reader:
             state.separated = state.separated or mark != ":" or self._out.last_is(Expiry)
             if mark in ":-" and self._out.heading and not self._needs_word:
                 state.trusted = state.separated = True
-            if mark in ";." and state.block in _BLOCKS_OF_CLAUSE:
+            if mark == ";" and self._out.is_sized() and not self._needs_word:
+                state.trusted = state.separated = True
+            goes_on = state.block is Reason.OTHER_ID and state.many_ids and mark == ";"
+            if mark in ";." and state.block in _BLOCKS_OF_CLAUSE and not goes_on:
                 state.block = None
 
     def _word(self, token: Token) -> None:
@@ -247,22 +274,24 @@ class Reader:
         if lower in {"code", "codes"} and not state.fresh:
             self._code_word(token)
         elif self._is_letters_lot(token, sense):
-            self._add_lot(token.start, token.end)
+            self._lots.add(token.start, token.end)
         elif sense is None:
             if not (self._spaced_lot(token) or self._colon_lot(token)):
                 self._head_word(token)
-        else:
+        elif len(token.text) > 1 or state.fresh or not self._spaced_lot(token):
             self._by_sense[sense](token)
 
     def _lot_word(self, token: Token) -> None:
-        del token
-        self._out.end_heading()
         state = self._state
+        before = self._cursor.words(-1)[0]
+        if state.role is Role.EXPIRY and before in _OF_WHICH and token.lower in _PLURALS:
+            return
+        self._out.end_heading()
         state.role = Role.LOT
         state.trusted = state.fresh = state.separated = state.keyworded = True
         state.date_range = state.other_range = state.between = False
         state.block = None
-        state.other_maker = self._cursor.words(-1)[0] in OTHER_MAKER
+        state.other_maker = before in OTHER_MAKER
 
     def _code_word(self, token: Token) -> None:
         """`Code:` alone means the lot only where the notice has no other word for it."""
@@ -287,11 +316,11 @@ class Reader:
             state.role = Role.LOT
 
     def _other_date_word(self, token: Token) -> None:
-        del token
         state = self._state
         if not date_ahead(self._cursor):
-            self._out.end_heading()
-            state.trusted = state.fresh = False
+            if token.lower not in OF_NOTICE:
+                self._out.end_heading()
+                state.trusted = state.fresh = False
             return
         if state.role is not Role.OTHER_DATE:
             self._saved_trust = state.trusted
@@ -307,8 +336,8 @@ class Reader:
 
     def _blocker(self, reason: Reason) -> Callable[[Token], None]:
         def block(token: Token) -> None:
-            del token
             self._state.block = reason
+            self._state.many_ids = token.lower.endswith("s")
 
         return block
 
@@ -325,44 +354,29 @@ class Reader:
     def _is_letters_lot(self, token: Token, sense: Sense | None) -> bool:
         """Return whether a word is a lot such as SAC: in capitals, alone in its place."""
         state = self._state
-        if sense is not None or not _LETTERS_LOT.match(token.text) or token.lower in UNITS:
+        if sense is not None or not LETTERS_LOT.match(token.text) or token.lower in UNITS:
             return False
         if not state.trusted or state.role is not Role.LOT or state.block is not None:
             return False
-        goes_on = state.separated or self._last_shape == shape(token.text)
-        alike = self._last_shape.startswith("AAA") or _CONSONANTS.match(token.text) is not None
-        if not (state.fresh or (goes_on and self._shapes and alike)):
+        goes_on = state.separated or self._lots.last_shape == shape(token.text)
+        alike = self._lots.last_shape.startswith("AAA") or _CONSONANTS.match(token.text) is not None
+        if not (state.fresh or (goes_on and self._lots.shapes and alike)):
             return False
-        following = self._cursor.peek(1)
-        return self._cursor.ends_item(1) or (
-            following is not None
-            and _LETTERS_LOT.match(following.text) is not None
-            and following.lower not in KNOWN
-            and len(following.text) == len(token.text)
-        )
+        return ends_letters(self._cursor, token)
 
     def _spaced_lot(self, token: Token) -> bool:
         """Read a lot such as `UJE 040`: capitals, a blank, and digits, alone in their place."""
         state = self._state
         following = self._cursor.peek(1)
-        listed = self._last_shape.startswith(shape(token.text) + " ") or (
-            following is not None
-            and state.separated
-            and self._last_shape == shape(token.text + following.text)
-        )
-        if (
-            not (state.fresh or (state.trusted and listed))
-            or state.block is not None
-            or not _HEAD.match(token.text)
-            or token.lower in UNITS
-            or following is None
-            or not following.text[:1].isdigit()
-            or following.start in self._claims
-            or not (self._cursor.ends_item(2) or listed)
-        ):
+        if state.block is not None or not (state.fresh or (state.trusted and state.separated)):
             return False
-        self._add_lot(token.start, following.end)
-        self._go_to(following.end)
+        if following is None or following.start in self._claims:
+            return False
+        end = spaced_end(self._cursor, token, self._lots.last_shape, fresh=state.fresh)
+        if end is None:
+            return False
+        self._lots.add(token.start, end)
+        self._go_to(end)
         return True
 
     def _colon_lot(self, token: Token) -> bool:
@@ -370,9 +384,16 @@ class Reader:
         end = colon_end(self._cursor, token) if self._state.fresh else None
         if end is None:
             return False
-        self._add_lot(token.start, end)
+        self._lots.add(token.start, end)
         self._go_to(end)
         return True
+
+    def _skips_time(self, token: Token) -> bool:
+        """Pass over a time of day."""
+        end = None if self._state.fresh else time_end(self._cursor, token)
+        if end is not None:
+            self._go_to(end)
+        return end is not None
 
     def _code(self, token: Token) -> None:
         """A token with a digit: a quantity, a lot, or something not understood."""
@@ -396,7 +417,7 @@ class Reader:
             self._head_word(token)
             self._cursor.index += 2
             return
-        start, end = token.start, token.end
+        start, end, first = token.start, token.end, self._cursor.index
         known = following is not None and (
             following.start in self._labels or following.start in self._claims
         )
@@ -404,16 +425,34 @@ class Reader:
             end, dated = extent(self._cursor, token, fresh=state.fresh)
             self._dated_lots = self._dated_lots or dated
         many = self._cursor.thousands()
-        if many is not None and "999" not in self._shapes:
+        if many is not None and not state.fresh and "999" not in self._lots.shapes:
             self._doubt(start, many, Reason.NOT_READ)
             end = many
         elif state.block is not None:
             self._doubt(start, end, state.block)
+        elif self._is_product():
+            self._doubt(start, end, Reason.OTHER_ID)
         elif end - start <= LOT_LENGTH_MAX and self._is_lot(token):
-            self._lot_or_range(start, end)
+            if not self._lots.add_or_range(start, end):
+                self._doubt(start, end, Reason.NOT_READ)
         else:
             self._doubt(start, end, Reason.NOT_READ)
         self._go_to(end)
+        self._skip_repeats(start, end, self._cursor.index - first)
+
+    def _skip_repeats(self, start: int, end: int, count: int) -> None:
+        """Pass over the same code, `count` tokens, again with only blanks between.
+
+        Tables list the lots by unit or by product.
+        """
+        source, cursor = self._source, self._cursor
+        text = source[start:end]
+        while (token := cursor.peek(0)) is not None and token.start > end:
+            stop = token.start + len(text)
+            if not source.startswith(text, token.start) or source[stop : stop + 1].strip():
+                return
+            end = stop
+            cursor.index += count
 
     def _doubt(self, start: int, end: int, reason: Reason) -> None:
         """Note a code that is no lot; short ones only where it matters."""
@@ -421,78 +460,39 @@ class Reader:
             self._out.doubt(start, end, reason)
         self._state.separated = False
 
+    def _is_product(self) -> bool:
+        """Return whether the word before calls this code a product, where lots have a word."""
+        if self._state.fresh or not self._has_lot_word:
+            return False
+        before = self._cursor.peek(-1)
+        return before is not None and before.lower == "product"
+
     def _is_lot(self, token: Token) -> bool:
         """Return whether the place of a code makes it a lot."""
         state = self._state
         text = token.text
-        if token.lower in self._names or _PLACEHOLDER.search(text):
+        if token.lower in self._names or ("XX" in text and _PLACEHOLDER.search(text)):
             return False
         if state.fresh:
             before = self._cursor.peek(-1)
             named = before is None or before.is_mark or before.lower in _BEFORE_LOT
-            return len(text) > 1 or named
+            return (len(text) > 1 or named) and not is_end_of_dates(self._cursor, text)
         unnamed = self._needs_word and not state.keyworded
         dated = is_slashed_date(text) and not self._dated_lots
         if unnamed or dated or state.role is Role.OTHER_DATE:
             return False
         if state.trusted:
             return self._is_listed(text)
-        return len(text) >= LIKE_A_LOT_MIN and not self._needs_word and date_follows(self._cursor)
+        near = self._cursor.index - state.labelled_at <= _LABELLED_MAX
+        known = self._lots.is_known(text, heads_list=near) or date_follows(self._cursor)
+        return known and len(text) >= LIKE_A_LOT_MIN and not self._needs_word
 
     def _is_listed(self, text: str) -> bool:
         """Return whether a code goes on with the list of lots it stands in."""
         listed = self._state.separated or self._state.role is Role.EXPIRY
         least = _LISTED_LENGTH_MIN if listed else LIKE_A_LOT_MIN
-        known = shape(text) in self._shapes
-        if not listed and self._out.last_is(Expiry) and self._shapes and not known:
-            return len(text) >= least and date_follows(self._cursor)
+        known = shape(text) in self._lots.shapes
+        if not listed and self._out.last_is(Expiry) and self._lots.shapes and not known:
+            begins = text.isupper() and self._cursor.ends_item(1) and len(text) >= LONG_CODE_MIN
+            return len(text) >= least and (begins or date_follows(self._cursor))
         return len(text) >= least or known
-
-    def _lot_or_range(self, start: int, end: int) -> None:
-        """Add a lot; or a range when this is its second end, or holds both."""
-        both = _BOTH_ENDS.match(self._source[start:end])
-        if both is not None and rises(both.group(1), both.group(2)):
-            known = shape(both.group(1)) in self._shapes
-            lots = lots_between(both.group(1), both.group(2)) if known else ()
-            self._add_range(start, end, lots)
-        elif self._ends_range(start, end):
-            before = self._out.events.pop()
-            first = self._source[before.start : before.end]
-            self._add_range(before.start, end, lots_between(first, self._source[start:end]))
-        else:
-            self._add_lot(start, end)
-
-    def _add_range(self, start: int, end: int, lots: tuple[str, ...]) -> None:
-        self._out.end_heading()
-        reason = Reason.WRITTEN_OUT if lots else Reason.RANGE
-        self._out.doubt(start, end, reason)
-        self._out.events.extend(Lot(start, end, text) for text in lots)
-        self._state.between = False
-        self._after_lot(shape(lots[0]) if lots else "")
-
-    def _ends_range(self, start: int, end: int) -> bool:
-        """Return whether this code ends a range that the lot before it begins."""
-        if not self._out.last_is(Lot):
-            return False
-        last = self._out.events[-1]
-        ends = self._source[last.start : last.end], self._source[start:end]
-        return joins_range(self._source, last.end, start, ends, between=self._state.between)
-
-    def _add_lot(self, start: int, end: int) -> None:
-        self._out.end_heading()
-        text = " ".join(self._source[start:end].split())
-        lot = Lot(start, end, text)
-        if self._state.other_maker:
-            self._out.other_lots.append(lot)
-        else:
-            self._out.events.append(lot)
-        self._after_lot(shape(text))
-
-    def _after_lot(self, lot_shape: str) -> None:
-        state = self._state
-        state.role = Role.LOT
-        state.fresh = state.separated = False
-        state.trusted = True
-        if lot_shape:
-            self._last_shape = lot_shape
-            self._shapes.add(lot_shape)

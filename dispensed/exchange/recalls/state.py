@@ -5,6 +5,9 @@ from enum import StrEnum
 
 from dispensed.exchange.recalls.events import Reason
 
+NEVER = -1_000
+"""A place among the tokens far before the first."""
+
 
 class Role(StrEnum):
     """What a date or code that comes next would be."""
@@ -36,3 +39,5 @@ class State:
     """That range is not of expiries."""
     between: bool = False
     """`between` or `from` was read."""
+    labelled_at: int = NEVER
+    """Where among the tokens the last label ended, if no lot was read since."""

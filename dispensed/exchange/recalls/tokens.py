@@ -6,6 +6,7 @@ notice must read the same either way.
 
 import re
 import string
+from functools import lru_cache
 from typing import NamedTuple
 
 _DASHES = "\u00ad\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"
@@ -24,11 +25,20 @@ _KEYWORDS = (
 _KEYWORD = re.compile(rf"(?:{_KEYWORDS})", re.IGNORECASE)
 _GLUED_HEAD = re.compile(
     r"(lots?|batch|exp|expiry|expires|bud|ndc|upc)(?=[0-9])|(exp|lot|bud|expiry|discard)"
-    r"(?=date|number|code|by)",
+    r"(?=date|number|code|by)|(date)(?=[0-9])|(exp|date)(?=(?:jan|feb|mar|apr|may|jun|jul|aug|sep|"
+    r"oct|nov|dec)[a-z]{0,6}[-./]?[0-9])",
     re.IGNORECASE,
 )
 _GLUED_RANGE = re.compile(r"(to|thru|through|and)(?=[0-9])")
-_GLUED_TAIL = re.compile(r"(?<=[0-9])(exp|lots?|batch|bud|expiry|ndc)\Z", re.IGNORECASE)
+_GLUED_TAIL = re.compile(r"(?<=[0-9])(exp|lots?|batch|bud|expiry|ndc|use)\Z", re.IGNORECASE)
+_GLUED_MIDDLE = re.compile(r"(?<=[0-9A-Z])-?(?=exp[0-9]{1,2}[/-][0-9])", re.IGNORECASE)
+_MAY_CUT = re.compile(
+    r"[-/.@:_+\\]|lot|batch|exp|bud|ndc|upc|use|date|discard|(?:to|thru|through|and)[0-9]",
+    re.IGNORECASE,
+)
+"""What is in every run of characters that is more than one token; a quick first look."""
+_PIECES_KEPT = 4096
+"""How many runs of characters are remembered; notices repeat most of theirs."""
 _DIGIT = re.compile(r"[0-9]")
 _SHAPES = str.maketrans(
     "0123456789" + string.ascii_letters, "9" * 10 + "A" * len(string.ascii_letters)
@@ -57,11 +67,20 @@ class Token(NamedTuple):
     """Whether a digit is in it."""
 
 
-def _token(text: str, start: int) -> Token:
+class _Piece(NamedTuple):
+    """A token without its place."""
+
+    text: str
+    lower: str
+    is_mark: bool
+    is_word: bool
+    has_digit: bool
+
+
+def _piece(text: str) -> _Piece:
     has_digit = _DIGIT.search(text) is not None
     is_word = not has_digit and text.isascii() and text[0].isalpha()
-    end = start + len(text)
-    return Token(text, start, end, text.lower(), not (has_digit or is_word), is_word, has_digit)
+    return _Piece(text, text.lower(), not (has_digit or is_word), is_word, has_digit)
 
 
 def fold(text: str) -> str:
@@ -77,23 +96,28 @@ def shape(text: str) -> str:
 def tokenise(source: str) -> tuple[Token, ...]:
     """Cut a folded text into tokens, in order, without overlap; blanks are in none."""
     tokens: list[Token] = []
+    new = tuple.__new__  # what Token() calls, without the call of Python between
     for match in _TOKEN.finditer(source):
-        text = match.group()
-        if text.isdigit() or len(text) == 1:
-            tokens.append(_token(text, match.start()))
-        else:
-            _cut(text, match.start(), tokens)
+        start = match.start()
+        for text, lower, is_mark, is_word, has_digit in _pieces(match.group()):
+            end = start + len(text)
+            fields = (text, start, end, lower, is_mark, is_word, has_digit)
+            tokens.append(new(Token, fields))
+            start = end
     return tuple(tokens)
 
 
-def _cut(text: str, start: int, tokens: list[Token]) -> None:
-    """Append the token, cut where a keyword or two codes are written without a blank between."""
-    rest = text
-    while rest:
-        cut = _first_cut(rest)
-        tokens.append(_token(rest[:cut], start))
-        start += cut
-        rest = rest[cut:]
+@lru_cache(maxsize=_PIECES_KEPT)
+def _pieces(text: str) -> tuple[_Piece, ...]:
+    """Cut an unbroken run where a keyword or two codes are written without a blank between."""
+    if text.isdigit() or _MAY_CUT.search(text) is None:
+        return (_piece(text),)
+    pieces: list[_Piece] = []
+    while text:
+        cut = _first_cut(text)
+        pieces.append(_piece(text[:cut]))
+        text = text[cut:]
+    return tuple(pieces)
 
 
 def _first_cut(text: str) -> int:
@@ -106,13 +130,18 @@ def _first_cut(text: str) -> int:
     dates = _TWO_DATES.match(text)
     if dates is not None:
         return dates.end(1)
+    middle = _GLUED_MIDDLE.search(text)
+    if middle is not None:
+        return middle.start()
     position = 0
+    end = len(text)
     for mark in _INNER.finditer(text):
         if _divides(text, position, mark.start(), "@" in text[mark.start() :]):
-            return mark.start()
+            end = mark.start()
+            break
         position = mark.end()
-    tail = _GLUED_TAIL.search(text)
-    return tail.start() if tail is not None else len(text)
+    tail = _GLUED_TAIL.search(text, 0, end)
+    return tail.start() if tail is not None else end
 
 
 def _divides(text: str, left: int, at: int, codes_follow: bool) -> bool:  # noqa: FBT001

@@ -26,17 +26,18 @@ _LISTS: dict[Sense, str] = {
     Sense.EXPIRY: (
         "exp exps expiry expirys expiries expire expires expired expiration expirations expiring "
         "expriation expirations expiraton expirary exo xp ep ex expy expdate expirydate bud buds "
-        "discard beyond bef ed"
+        "discard beyond bef ed ub budl"
     ),
     Sense.OTHER_DATE: (
         "mfg mfd mfr manufactured manufacture manufacturing made compounded compounding dispensed "
         "distributed distribution shipped shipment sold dom reassay retest released produced "
-        "production filled prepared purchased received packaged repackaged packed"
+        "production filled prepared purchased received packaged repackaged packed added "
+        "updated revised"
     ),
     Sense.FILLER: (
         "no nos num number numbers numer numbes numbers s code codes date dates by of on the is "
         "are a an includes include including following listed below recalled affected product "
-        "products bulk tray vial kit inclusive also additional added more individual "
+        "products bulk tray vial kit inclusive also additional more individual "
         "respectively both each with within used before after best if do not for in as has have "
         "dated label labeled labelled unknown none na n all any entire "
     ),
@@ -55,6 +56,9 @@ SENSES: dict[str, Sense] = {
     word: sense for sense, words in _LISTS.items() for word in words.split()
 }
 """The sense of each known word; every other word is part of a heading or of prose."""
+
+OF_NOTICE = frozenset({"added", "updated", "revised"})
+"""Words of the notice itself; without a date after them they say nothing."""
 
 USE_WORDS = frozenset({"use", "used", "best", "sell"})
 """Words that mean an expiry when `by` or `before` follows."""
@@ -81,6 +85,7 @@ _UNIT_NAMES: dict[str, str] = {
     "meq": "meq mmol",
     "tablet": "tablet tablets tab tabs",
     "capsule": "capsule capsules cap caps",
+    "caplet": "caplet caplets",
     "bottle": "bottle bottles btl btls",
     "carton": "carton cartons",
     "box": "box boxes bx",

@@ -33,11 +33,15 @@ FRAMES = (
     "Lot {}", "Lot {} Exp 8/27", "see {} for more", "{}", "Exp 8/27 {}", "Lots QX1 ({}) QX2",
     "Item # 4711 {}", "except {}", "made 8/27 {}", "30 count {} bottles", "original lot {}",
     "All lots, {}", "Serial numbers {}", "QX101 to {}", "code {}", "lot SAC {}, 8/27 {}",
+    "Lot, product {}", "a) thing {} b) {}", "Lot QX1 - {}", "NDC 012660-0002 {}",
+    "Exp 8/27 10:00am {}",
 )  # fmt: skip
 FLOODS = (
     "Lot ", "all lots ", "1", "1 ", "1-", "1/", "1.", "a) ", "NDC 99001-123-30 ", "UPC 1 2 3 ",
     "Exp 8/27, ", "Dec ", "12 . ", "(", "original lot Q12345 ", "Q12345 through ", "30 count ",
     "Item # 12345, ", "QX1, ", "all " + "a-" * 9, "between 1 and ", "NDC ", "A", "12:", "exp1",
+    "Dec 1 -  ", "0405201:  @ ", "AB1 - 1 ", "1s; ", "NDC 012660-0002 ",
+    "QX1 Exp 8/27; QX2. ", "1exp",
 )  # fmt: skip
 
 

@@ -174,6 +174,63 @@ PLACED = (
         "Lot QX101",
         (("135-0181-02", "QX101", None),),
     ),
+    Example(
+        "labels after the lots",
+        TWO,
+        "Lot #: L13152-1, Exp: 11/21/2027; a) small, b) large. Lot #: L13103-1, Exp: 1/2028, b) X",
+        (
+            (N30, "L13152-1", "2027-11-21"),
+            (N100, "L13152-1", "2027-11-21"),
+            (N100, "L13103-1", "2028-01"),
+        ),
+    ),
+    Example(
+        "ndc and a word without a blank",
+        "Drug, NDC 99001-0106-04Manufacturer: Sample Labs",
+        "Lot QX101",
+        (("99001-0106-04", "QX101", None),),
+    ),
+    plain(
+        "lots and dates announced together",
+        "Lot Numbers and (Expiration Dates): 011713 (01/2027); 012213 (02/2027)",
+        ("011713", "2027-01"),
+        ("012213", "2027-02"),
+    ),
+    Example(
+        "tablets are counted",
+        "Tablets. NDC 90 tablets: 99001-115-90; NDC 1000 tablets: 99001-115-10",
+        "[90 count] Lot 4711; [1000 count] Lot 4712; [90 tablets] Lot 4713",
+        (
+            ("99001-115-90", "4711", None),
+            ("99001-115-10", "4712", None),
+            ("99001-115-90", "4713", None),
+        ),
+    ),
+    Example(
+        "counted are capsules",
+        "Capsules. NDC 90 count: 99001-115-90; NDC 1000 count: 99001-115-10",
+        "90 capsules Lot 4711; 1000 capsules Lot 4712",
+        (("99001-115-90", "4711", None), ("99001-115-10", "4712", None)),
+    ),
+    Example(
+        "packs in brackets",
+        "Vials in trays, NDC 99001-094-12 (vial), 99001-094-22 (tray)",
+        "Lots: 08133 (tray) 08-133 (vial)",
+        (("99001-094-22", "08133", None), ("99001-094-12", "08-133", None)),
+    ),
+    Example(
+        "one sample lot at the end",
+        "Drug, NDC 99001-005-01, NDC (sample lot) 99001-005-54",
+        "Lot # 82315, Exp. Oct-27 82316, Exp. Jan-28 82687 (sample lot) exp. date Jan-28",
+        (
+            ("99001-005-01", "82315", "2027-10"),
+            ("99001-005-54", "82315", "2027-10"),
+            ("99001-005-01", "82316", "2028-01"),
+            ("99001-005-54", "82316", "2028-01"),
+            ("99001-005-54", "82687", "2028-01"),
+        ),
+    ),
+    plain("lost apostrophe", "Lot 5210546, exp 3/31/2027, 500 s Bottle", ("5210546", "2027-03-31")),
     plain("preparation", "Lot QX101, Preparation #: 390-2678", ("QX101", None)),
 )
 

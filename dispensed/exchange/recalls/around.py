@@ -26,10 +26,6 @@ _STAMPED = re.compile(
 )
 """A lot of day, running number and batch, `04052016: 39@6`, with or without its colon."""
 _STAMP_LENGTH_MAX = 40
-_NUMBERED = re.compile(r"[0-9]{1,3}(?:/[A-Z])?")
-_INITIALS = re.compile(r"[A-Z]{2,3}")
-_DAY_LENGTH = 8
-_LOT_LENGTH_MIN = 5
 _TIME_OF_DAY = re.compile(r"[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?\s?[ap]\.?m\b", re.IGNORECASE)
 
 
@@ -76,9 +72,7 @@ def _marked(cursor: Cursor, token: Token, *, fresh: bool) -> int:
         return token.end
     digits = token.text.isdigit()
     if mark.text == ":" and digits and cursor.touches(1):
-        alone = cursor.touches(2) and (
-            _is_numbered(token, part) or (part.text.isdigit() and cursor.ends_item(3))
-        )
+        alone = part.text.isdigit() and cursor.touches(2) and cursor.ends_item(3)
         return part.end if alone or "@" in part.text else token.end
     if mark.text == "#" and part.text.isdigit() and cursor.touches(1) and cursor.touches(2):
         return part.end
@@ -90,14 +84,6 @@ def _marked(cursor: Cursor, token: Token, *, fresh: bool) -> int:
     if fresh and short and cursor.ends_item(2) and not cursor.touches(1):
         return mark.end
     return token.end
-
-
-def _is_numbered(token: Token, part: Token) -> bool:
-    """Return whether a running number or initials follow the colon: `58773:42`, `01252016:MWT`."""
-    if len(token.text) >= _LOT_LENGTH_MIN and _NUMBERED.fullmatch(part.text):
-        return True
-    initials = _INITIALS.fullmatch(part.text) is not None and part.lower not in KNOWN
-    return initials and len(token.text) == _DAY_LENGTH
 
 
 def time_end(cursor: Cursor, token: Token) -> int | None:

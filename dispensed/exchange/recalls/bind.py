@@ -25,6 +25,8 @@ from dispensed.exchange.recalls.words import IDLE, UNITS
 _GROUP_LENGTH = 3
 _SEGMENTS = 3
 _CLAUSES_MIN = 3
+_PIECES = ("tablet", "capsule", "caplet")
+"""Units that are counted: 90 tablets are a count of 90."""
 _LIST_MARK = re.compile(
     r"\s*(?:[,;.&/]\s*(?:and\b|or\b)?|and\b|or\b)\s*(?:ndc)?[\s#:]*", re.IGNORECASE
 )
@@ -122,6 +124,10 @@ def _features_of(source: str) -> tuple[frozenset[str], bool]:
         joined = group and number.isdigit() and len(lower) == _GROUP_LENGTH
         number = "" if unit or not token.has_digit else (number + lower if joined else lower)
         group = False
+    if "count" in amounts:
+        amounts = {**dict.fromkeys(_PIECES, amounts["count"]), **amounts}
+    elif sum(unit in amounts for unit in _PIECES) == 1:
+        amounts["count"] = next(amounts[unit] for unit in _PIECES if unit in amounts)
     return frozenset(words - IDLE) | frozenset(f"{n} {unit}" for unit, n in amounts.items()), clear
 
 
@@ -242,7 +248,7 @@ def bind_ndcs(
     named = _by_side(events, _Named())
     labelled = _by_side(events, _label_reader(events, products, doubts))
     heading_doubts: list[Doubt] = []
-    headed = _by_side(events, _Headings(products, heading_doubts))
+    headed = _by_side(events, _Headings(products, heading_doubts), bounded=True)
     found: list[tuple[str, ...]] = []
     by_heading = False
     for own, label, head in zip(named, labelled, headed, strict=True):
@@ -268,26 +274,17 @@ def _normal(ndc: str) -> str:
 class _Side(Protocol):
     """A rule that reads NDCs from one kind of event; None for events of other kinds."""
 
-    @property
-    def forward_only(self) -> bool:
-        """Whether NDCs always stand before their lots."""
-        ...
-
     def ndcs(self, event: Event) -> _Answer:
         """Return the NDCs this event names."""
         ...
 
 
 class _Named:
-    forward_only = False
-
     def ndcs(self, event: Event) -> _Answer:
         return (event.ndc,) if isinstance(event, NdcNamed) else None
 
 
 class _Labels:
-    forward_only = True
-
     def __init__(self, by_label: dict[int, tuple[str, ...]]) -> None:
         self._by_label = by_label
 
@@ -298,8 +295,6 @@ class _Labels:
 
 
 class _Headings:
-    forward_only = False
-
     def __init__(self, products: Products, doubts: list[Doubt]) -> None:
         self._products = products
         self._doubts = doubts
@@ -374,21 +369,25 @@ def _label_reader(events: Sequence[Event], products: Products, doubts: list[Doub
     return _Labels(known)
 
 
-def _by_side(events: Sequence[Event], side: _Side) -> list[_Answer]:
-    """Return for each lot the NDCs named before it; after it, where the first lot comes first."""
+def _by_side(events: Sequence[Event], side: _Side, *, bounded: bool = False) -> list[_Answer]:
+    """Return for each lot the NDCs named before it; after it, where the first lot comes first.
+
+    With `bounded` what stands after lots is of those only that share their expiry with the last.
+    """
     relevant = [event for event in events if isinstance(event, Lot) or side.ndcs(event) is not None]
-    forward = (
-        side.forward_only
-        or not relevant
-        or not isinstance(relevant[0], Lot)
-        or isinstance(relevant[-1], Lot)
-    )
+    forward = not relevant or not isinstance(relevant[0], Lot) or isinstance(relevant[-1], Lot)
     if not forward:
-        relevant.reverse()
+        kept = {id(event) for event in relevant}
+        ends = [event for event in events if bounded and isinstance(event, Expiry)]
+        kept.update(id(event) for event in ends)
+        relevant = [event for event in reversed(events) if id(event) in kept]
     answers: list[_Answer] = []
     current: dict[str, None] | None = None
     after_lot = False
     for event in relevant:
+        if isinstance(event, Expiry):
+            current = None if after_lot else current
+            continue
         ndcs = side.ndcs(event)
         if ndcs is None:
             answers.append(None if current is None else tuple(current))
@@ -396,7 +395,8 @@ def _by_side(events: Sequence[Event], side: _Side) -> list[_Answer]:
             continue
         if current is None or after_lot:
             current = {}
-        current.update(dict.fromkeys(ndcs))
+        named = (*current, *ndcs) if forward else (*ndcs, *current)
+        current = dict.fromkeys(named)
         after_lot = False
     if not forward:
         answers.reverse()

@@ -63,6 +63,11 @@ class Cursor:
         token, before = self.peek(step), self.peek(step - 1)
         return token is not None and before is not None and token.start == before.end
 
+    def in_brackets(self) -> bool:
+        """Return whether this token stands alone in brackets."""
+        before, after = self.peek(-1), self.peek(1)
+        return before is not None and after is not None and before.text + after.text == "()"
+
     def quantity(self, *, trusted: bool) -> tuple[str, int] | None:
         """Read `30 count`, `50mg` or `1,000 bottles`: a feature, and the index of its last token.
 
@@ -120,12 +125,11 @@ class Cursor:
         return self.tokens[last].end if last > self.index else None
 
     def _is_plural(self, index: int) -> bool:
-        """Return whether `'s` stands here, as in 100's."""
-        return (
-            index < len(self.tokens)
-            and self.tokens[index].lower == "s"
-            and self.tokens[index - 1].text == "'"
-        )
+        """Return whether `'s` stands here, as in 100's; the mark may be lost, 100 s."""
+        if index >= len(self.tokens) or self.tokens[index].lower != "s":
+            return False
+        before = self.tokens[index - 1].text
+        return before == "'" or (before.isdigit() and self.tokens[index].text == "s")
 
     def _unit(self, index: int) -> str:
         if index >= len(self.tokens):

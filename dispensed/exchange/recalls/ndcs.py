@@ -31,7 +31,7 @@ class Claim:
 
 _DASHED = re.compile(
     r"(?=[0-9])(?:(?<![0-9A-Za-z])|(?<=NDC))(?<![0-9]-)([0-9]{4,6})\s{0,2}-\s{0,2}([0-9]{3,4})\s{0,2}-\s{0,2}"
-    r"([0-9]{1,2}|XX?|\*\*?)(?![0-9A-Za-z]|-[0-9A-Za-z])",
+    r"([0-9]{1,2}|XX?|\*\*?)(?!(?!(?-i:[A-Z][a-z]{3}))[0-9A-Za-z]|-[0-9A-Za-z])",
     re.IGNORECASE,
 )
 _LOOSE = re.compile(
@@ -77,9 +77,11 @@ _LIST_MAX = 200
 def find_claims(text: str) -> tuple[Claim, ...]:
     """Return the NDCs, other identifiers and phone numbers of a folded text, in order."""
     claims: list[Claim] = []
-    _claim_phones(text, claims)
+    if "-" in text or "." in text:
+        _claim_phones(text, claims)
     _claim_other_ids(text, claims)
-    _claim_ndcs(text, claims)
+    if "-" in text or "nd" in text.lower() or "n.d" in text.lower():
+        _claim_ndcs(text, claims)
     claims.sort(key=lambda claim: (claim.start, claim.end))
     return tuple(claims)
 

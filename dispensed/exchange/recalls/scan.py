@@ -47,6 +47,7 @@ from dispensed.exchange.recalls.words import (
     NOTHING,
     OF_NOTICE,
     OTHER_MAKER,
+    PACKS,
     SENSES,
     UNITS,
     USE_WORDS,
@@ -120,9 +121,10 @@ class Reader:
         cursor = self._cursor
         while (token := cursor.peek(0)) is not None:
             before = cursor.index
-            known = token.start in self._labels or token.start in self._claims
-            if known and (self._read_label(token) or self._read_claim(token)):
-                pass
+            if (label := self._labels.get(token.start)) is not None:
+                self._read_label(label)
+            elif (claim := self._claims.get(token.start)) is not None:
+                self._read_claim(claim)
             elif token.is_mark:
                 self._mark(token)
             elif not self._read_date(token):
@@ -138,10 +140,7 @@ class Reader:
         """Go on with the first token that begins at or after `end`."""
         self._cursor.index = self._cursor.index_at(end)
 
-    def _read_label(self, token: Token) -> bool:
-        label = self._labels.get(token.start)
-        if label is None:
-            return False
+    def _read_label(self, label: Label) -> None:
         self._out.end_heading()
         self._out.events.append(Labelled(label.start, label.end, label.ordinal))
         state = self._state
@@ -151,12 +150,8 @@ class Reader:
             state.block = None
         self._go_to(label.end)
         state.labelled_at = self._cursor.index
-        return True
 
-    def _read_claim(self, token: Token) -> bool:
-        claim = self._claims.get(token.start)
-        if claim is None:
-            return False
+    def _read_claim(self, claim: Claim) -> None:
         if claim.kind is ClaimKind.NO_NDC:
             self._out.doubt(claim.start, claim.end, Reason.NO_NDC)
         if claim.kind is ClaimKind.NDC:
@@ -168,7 +163,6 @@ class Reader:
         if state.block is Reason.OTHER_ID and not state.many_ids:
             state.block = None
         self._go_to(claim.end)
-        return True
 
     def _read_date(self, token: Token) -> bool:
         state = self._state
@@ -214,7 +208,8 @@ class Reader:
         """Return whether a date may stand here; some forms are lots as well."""
         state = self._state
         if state.role is not Role.LOT or state.other_range:
-            return True
+            digits = found.form is DateForm.DIGITS and not self._lots.shapes
+            return not (digits and state.keyworded and date_follows(self._cursor))
         if state.fresh:
             return found.form is DateForm.NAMED or self._source[found.end : found.end + 1] == ":"
         if self._dated_lots and self._joined(found):
@@ -275,7 +270,7 @@ class Reader:
             self._code_word(token)
         elif self._is_letters_lot(token, sense):
             self._lots.add(token.start, token.end)
-        elif sense is None:
+        elif sense is None or (lower in PACKS and self._cursor.in_brackets()):
             if not (self._spaced_lot(token) or self._colon_lot(token)):
                 self._head_word(token)
         elif len(token.text) > 1 or state.fresh or not self._spaced_lot(token):

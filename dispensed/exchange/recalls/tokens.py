@@ -44,6 +44,9 @@ _SHAPES = str.maketrans(
     "0123456789" + string.ascii_letters, "9" * 10 + "A" * len(string.ascii_letters)
 )
 _INITIALS_LENGTH_MAX = 2
+_NUMBERED_LENGTH_MIN = 5
+_RUNNING_LENGTH_MAX = 3
+_DAY_LENGTH = 8
 _PART = re.compile(r"[0-9A-Za-z]+")
 _TWO_DATES = re.compile(
     r"([0-9]{1,2}/[0-9]{1,4}(?:/[0-9]{2,4})?)(?:-(?=[0-9]{1,2}/[0-9])|:(?=[0-9A-Za-z]{4}))"
@@ -156,7 +159,7 @@ def _divides(text: str, left: int, at: int, codes_follow: bool) -> bool:  # noqa
         return text[at] != "-"
     match text[at]:
         case ":":
-            return not (codes_follow and before.isdigit())
+            return not (before.isdigit() and (codes_follow or _is_numbered(before, after)))
         case "/":
             twins = _MIXED_PART.fullmatch(before) and shape(before) == shape(after)
             return bool(twins) or (before.isalnum() and after.isalpha() and _is_month(after))
@@ -164,6 +167,14 @@ def _divides(text: str, left: int, at: int, codes_follow: bool) -> bool:  # noqa
             return words[0] and len(before) > _INITIALS_LENGTH_MAX
         case _:
             return False
+
+
+def _is_numbered(before: str, after: str) -> bool:
+    """Return whether a running number or initials follow the colon: `58773:42`, `01252016:MWT`."""
+    number = after.isdigit() and len(before) >= _NUMBERED_LENGTH_MIN
+    return len(after) <= _RUNNING_LENGTH_MAX and (
+        number or (len(before) == _DAY_LENGTH and after.isalpha())
+    )
 
 
 def _is_month(word: str) -> bool:

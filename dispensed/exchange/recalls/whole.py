@@ -18,8 +18,8 @@ _ALL_WITHIN = re.compile(
     r"|\b(?:lots?|batch(?:es)?)\b[\s#:'s(numbers)]{0,12}\ball\b(?=\s*(?:[.;,]|[a-z]\)|\Z))",
     re.IGNORECASE,
 )
-_ANY_OF_ALL = re.compile(r"all|any|every|entire", re.IGNORECASE)
-"""What no such words are without; a quick first look."""
+_ANY_OF_ALL = ("all", "any", "every", "entire")
+"""One of these is in all such words; a quick first look."""
 _ONLY_ALL = re.compile(r"\W*all\W*", re.IGNORECASE)
 _NOT_BEFORE = re.compile(r"\bnot\s+\Z", re.IGNORECASE)
 _PART_AFTER = re.compile(
@@ -54,7 +54,8 @@ def find_all_lots(source: str) -> tuple[AllLots, ...]:
     whole = _ONLY_ALL.fullmatch(source)
     if whole is not None:
         return (AllLots(0, len(source), limited=False),)
-    if _ANY_OF_ALL.search(source) is None:
+    lower = source.lower()
+    if not any(word in lower for word in _ANY_OF_ALL):
         return ()
     matches = [*_ALL.finditer(source), *_ALL_WITHIN.finditer(source)]
     found: list[AllLots] = []

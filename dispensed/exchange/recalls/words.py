@@ -25,14 +25,15 @@ _LISTS: dict[Sense, str] = {
     ),
     Sense.EXPIRY: (
         "exp exps expiry expirys expiries expire expires expired expiration expirations expiring "
-        "expriation expirations expiraton expirary exo xp ep ex expy expdate expirydate bud buds "
+        "expriation exipration exipiration expo "
+        "exo bbe expirations expiraton expirary exo xp ep ex expy expdate expirydate bud buds "
         "discard beyond bef ed ub budl"
     ),
     Sense.OTHER_DATE: (
         "mfg mfd mfr manufactured manufacture manufacturing made compounded compounding dispensed "
         "distributed distribution shipped shipment sold dom reassay retest released produced "
         "production filled prepared purchased received packaged repackaged packed added "
-        "updated revised"
+        "updated revised repackaging"
     ),
     Sense.FILLER: (
         "no nos num number numbers numer numbes numbers s code codes date dates by of on the is "
@@ -56,6 +57,9 @@ SENSES: dict[str, Sense] = {
     word: sense for sense, words in _LISTS.items() for word in words.split()
 }
 """The sense of each known word; every other word is part of a heading or of prose."""
+
+PACKS = frozenset({"tray", "vial", "kit", "bulk"})
+"""Words that tell products apart where they stand alone in brackets."""
 
 OF_NOTICE = frozenset({"added", "updated", "revised"})
 """Words of the notice itself; without a date after them they say nothing."""

@@ -16,6 +16,10 @@ class Label:
 _CLOSED = re.compile(r"(?<![0-9A-Za-z-])(?:\(\s?)?(?:([A-Za-z])|([0-9]{1,2}))\.?\s?\)")
 _DOTTED = re.compile(r"(?=[0-9A-Z])(?<![0-9A-Za-z.])(?:([A-Z])|([0-9]{1,2}))[.:](?=\s)")
 _BARE = re.compile(r"(?<![0-9A-Za-z/.'#-])([a-z])()(?=\s+[0-9A-Z][0-9A-Z-]{3})")
+_JOINED = re.compile(
+    r"(?<![0-9A-Za-z/.'#-])([a-z])()\s{0,2}(?:&|,|/|and\b)\s{0,2}(?=(?:and\s)?(?:[a-z]\s{0,2}"
+    r"(?:&|,|/|and\b)\s{0,2}){0,4}[a-z]\s?\))"
+)
 _ORDINAL_MAX = 40
 
 
@@ -37,11 +41,22 @@ def find_known_labels(text: str, known: frozenset[int]) -> tuple[Label, ...]:
     if not known:
         return labels
     if labels:
-        return _with_bare(text, labels, known)
+        return _with_joined(text, _with_bare(text, labels, known), known)
     for labels in _both_kinds(text, _CLOSED) if ")" in text else ():
         if labels and {label.ordinal for label in labels} <= known:
-            return _with_bare(text, labels, known)
+            return _with_joined(text, _with_bare(text, labels, known), known)
     return ()
+
+
+def _with_joined(text: str, labels: tuple[Label, ...], known: frozenset[int]) -> tuple[Label, ...]:
+    """Add the labels that share the parenthesis of the next: `(a & b)`, `a, b and c)`."""
+    starts = {label.start for label in labels}
+    joined = tuple(
+        label
+        for label in _both_kinds(text, _JOINED)[0]
+        if label.ordinal in known and label.start not in starts
+    )
+    return tuple(sorted((*labels, *joined), key=lambda label: label.start))
 
 
 def _with_bare(text: str, labels: tuple[Label, ...], known: frozenset[int]) -> tuple[Label, ...]:

@@ -243,6 +243,12 @@ PLACED = (
             ("99001-134-01", "4713", None),
         ),
     ),
+    Example(
+        "titles of ndcs",
+        "Tablets, ten blisters in a bag. NDC Bag: 99001-559-10; NDC Blister: 99001-950-61",
+        "Bag lot #: N02200A, Exp. 10/2027; Blister lot #: N02200, Exp. 10/2027",
+        (("99001-559-10", "N02200A", "2027-10"), ("99001-950-61", "N02200", "2027-10")),
+    ),
     plain("lost apostrophe", "Lot 5210546, exp 3/31/2027, 500 s Bottle", ("5210546", "2027-03-31")),
     plain("preparation", "Lot QX101, Preparation #: 390-2678", ("QX101", None)),
 )

@@ -72,13 +72,19 @@ def _by_label(
 
 
 def _features(source: str, claims: tuple[Claim, ...]) -> dict[str, frozenset[str]]:
-    """Return the features beside each NDC; NDCs in a bare list share theirs, if they are clear."""
+    """Return the features beside each NDC; NDCs in a bare list share theirs, if they are clear.
+
+    A word that stands between `NDC` and one number, or in brackets after it, is of no other NDC.
+    """
     found: dict[str, frozenset[str]] = {}
+    own: dict[str, frozenset[str]] = {}
     start = 0
     run: list[str] = []
     bare_is_clear = False
     for claim in claims:
         before, clear = _features_of(source[start : claim.start])
+        _, _, title = source[start : claim.start].rpartition("NDC")
+        titled = _features_of(title)[0] if "NDC" in source[start : claim.start] else frozenset()
         near = _LIST_MARK.fullmatch(source, start, claim.start) is not None
         start = claim.end
         after = frozenset[str]()
@@ -95,6 +101,10 @@ def _features(source: str, claims: tuple[Claim, ...]) -> dict[str, frozenset[str
         bare_is_clear = clear and bool(run)
         run = [claim.value]
         found[claim.value] = found.get(claim.value, frozenset()) | before | after
+        own[claim.value] = own.get(claim.value, frozenset()) | after | titled
+    titles = {word for words in own.values() for word in words}
+    for ndc, words in own.items():
+        found[ndc] = (found[ndc] - titles) | words
     return found
 
 

@@ -249,6 +249,24 @@ PLACED = (
         "Bag lot #: N02200A, Exp. 10/2027; Blister lot #: N02200, Exp. 10/2027",
         (("99001-559-10", "N02200A", "2027-10"), ("99001-950-61", "N02200", "2027-10")),
     ),
+    Example(
+        "an ndc ends with its label",
+        TWO,
+        "a) NDC 99001-123-30: QX1, Exp 1/27; b) Lot #: QX2, Exp 2/27",
+        ((N30, "QX1", "2027-01"), (N100, "QX2", "2027-02")),
+    ),
+    Example(
+        "an ndc after its label",
+        TWO,
+        "a) NDC 99001-123-30: QX1; b) NDC 99001-123-01: QX2",
+        ((N30, "QX1", None), (N100, "QX2", None)),
+    ),
+    Example(
+        "an ndc of both labels",
+        TWO,
+        "NDC 99001-123-30: QX1; a) Lot #: QX2",
+        ((N30, "QX1", None), (N30, "QX2", None)),
+    ),
     plain("lost apostrophe", "Lot 5210546, exp 3/31/2027, 500 s Bottle", ("5210546", "2027-03-31")),
     plain("preparation", "Lot QX101, Preparation #: 390-2678", ("QX101", None)),
 )

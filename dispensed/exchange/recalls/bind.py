@@ -255,8 +255,9 @@ def bind_ndcs(
         for event in events
         if known and isinstance(event, NdcNamed) and _normal(event.ndc) not in known
     )
-    named = _by_side(events, _Named())
-    labelled = _by_side(events, _label_reader(events, products, doubts))
+    labels = _label_reader(events, products, doubts)
+    named = _by_side(events, _Named(events, labels))
+    labelled = _by_side(events, labels)
     heading_doubts: list[Doubt] = []
     headed = _by_side(events, _Headings(products, heading_doubts), bounded=True)
     found: list[tuple[str, ...]] = []
@@ -290,7 +291,27 @@ class _Side(Protocol):
 
 
 class _Named:
+    """NDCs among the lots; a label of other NDCs after their lots ends them."""
+
+    def __init__(self, events: Sequence[Event], labels: _Side) -> None:
+        self._ending: dict[int, tuple[str, ...]] = {}
+        last = ""
+        used = False
+        ending: dict[int, tuple[str, ...]] = {}
+        for event in events:
+            if isinstance(event, NdcNamed):
+                last, used, ending = _normal(event.ndc), False, {}
+            elif isinstance(event, Lot):
+                used = bool(last)
+                self._ending.update(ending)
+            elif used and isinstance(event, Labelled):
+                ndcs = labels.ndcs(event)
+                if ndcs and last not in {_normal(ndc) for ndc in ndcs}:
+                    ending = {event.start: ndcs}
+
     def ndcs(self, event: Event) -> _Answer:
+        if isinstance(event, Labelled):
+            return self._ending.get(event.start)
         return (event.ndc,) if isinstance(event, NdcNamed) else None
 
 

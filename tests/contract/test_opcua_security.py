@@ -152,15 +152,13 @@ async def test_a_pinned_cabinet_opens_its_drawer_for_a_user_with_his_password(
     assert (state.is_open, secure_cabinet.pulses("Drawer 2")) == (True, 1)
 
 
-@pytest.mark.parametrize("kind", ["scale", "cabinet"])
 async def test_an_unprotected_link_to_another_protected_machine_fails(
-    kind: str, request: pytest.FixtureRequest
+    secure_scale: ScaleStand, secure_cabinet: CabinetStand
 ) -> None:
-    stand = request.getfixturevalue(f"secure_{kind}")
     plain = PLAIN | {"request_timeout_ms": 1500}
-    build = Opcua40200Driver if kind == "scale" else OpcuaCabinetDriver
-    with pytest.raises(DriverError):
-        await build(DeviceSpec(kind, stand.address, plain), Inbox().put).connect()
+    for stand, build in ((secure_scale, Opcua40200Driver), (secure_cabinet, OpcuaCabinetDriver)):
+        with pytest.raises(DriverError):
+            await build(DeviceSpec("machine", stand.address, plain), Inbox().put).connect()
 
 
 async def test_a_machine_can_be_pinned_by_its_fingerprint(secure: Stand, vault: Vault) -> None:

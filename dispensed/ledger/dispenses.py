@@ -6,8 +6,9 @@ Its state changes only along the state machine, each change audited.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import cache
 
-from sqlalchemy import Row, Select, bindparam, insert, select, update
+from sqlalchemy import BindParameter, Row, Select, Update, bindparam, insert, select, update
 
 from dispensed.errors import Conflict, NotFound
 from dispensed.ledger.engine import Tx
@@ -205,11 +206,18 @@ _FIELDS = tuple(DispenseRow.__dataclass_fields__)
 
 
 def _write(tx: Tx, dispense_id: int, stamp: Stamp, fields: dict[str, Field]) -> None:
-    tx.execute(
-        update(dispense)
-        .where(dispense.c.id == dispense_id)
-        .values({**fields, "updated_at": stamp.at})
-    )
+    values = {f"new_{name}": value for name, value in fields.items()}
+    statement = _update_of(tuple(sorted(fields)))
+    tx.execute(statement, {"wanted": dispense_id, "new_updated_at": stamp.at, **values})
+
+
+@cache
+def _update_of(names: tuple[str, ...]) -> Update:
+    """Return the statement that sets some columns of one dispense; built once for each set."""
+    new: dict[str, BindParameter[object]] = {
+        name: bindparam(f"new_{name}") for name in (*names, "updated_at")
+    }
+    return update(dispense).where(dispense.c.id == bindparam("wanted")).values(new)
 
 
 def _check_verified(

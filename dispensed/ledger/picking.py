@@ -140,14 +140,20 @@ def _pick_row(row: Row[str, str, str, date, int, int]) -> PickRow:
     )
 
 
+_HOLDS = (
+    select(reservation)
+    .where(reservation.c.dispense_id == bindparam("wanted"))
+    .order_by(reservation.c.id)
+)
+_ACTIVE_HOLDS = _HOLDS.where(reservation.c.remaining > 0)
+
+
 def holds(tx: Tx, dispense_id: int, *, active: bool = False) -> tuple[HeldRow, ...]:
     """Return the reservations of a dispense in the order they were made.
 
     Only those that still hold.
     """
-    query = select(reservation).where(reservation.c.dispense_id == dispense_id)
-    if active:
-        query = query.where(reservation.c.remaining > 0)
+    query = _ACTIVE_HOLDS if active else _HOLDS
     return tuple(
         HeldRow(
             reservation_id=row.id,
@@ -159,7 +165,7 @@ def holds(tx: Tx, dispense_id: int, *, active: bool = False) -> tuple[HeldRow, .
             remaining=row.remaining,
             state=row.state,
         )
-        for row in tx.execute(query.order_by(reservation.c.id))
+        for row in tx.execute(query, {"wanted": dispense_id})
     )
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, insert
 from dispensed.ledger import tables as t
 
 Details = Mapping[str, str | int | None]
+_INSERT = insert(t.audit_event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ def audit(tx: Connection, stamp: Stamp, verb: str, subject: str, details: Detail
     Never a patient's name: only the opaque key.
     """
     tx.execute(
-        insert(t.audit_event),
+        _INSERT,
         {
             "actor": stamp.actor,
             "at": stamp.at,

@@ -57,8 +57,31 @@ def create_app(
     closing: asyncio.Event | None = None,
 ) -> FastAPI:
     """Build the application; live streams end soon after `closing` is set."""
+    app = routes()
+    wire(
+        app,
+        site,
+        links=links,
+        jobs=jobs,
+        job_names=job_names,
+        options=options,
+        closing=closing,
+    )
+    return app
+
+
+def wire(  # noqa: PLR0913 - all that handlers work on
+    app: FastAPI,
+    site: Site,
+    *,
+    links: Callable[[], tuple[LinkState, ...]],
+    jobs: Jobs,
+    job_names: Collection[str],
+    options: WebOptions | None = None,
+    closing: asyncio.Event | None = None,
+) -> None:
+    """Give the handlers of an application what they work on, in place of what they had."""
     chosen = options or WebOptions()
-    app = _routes()
     app.state.web = Web(
         site=site,
         links=links,
@@ -68,10 +91,9 @@ def create_app(
         closing=closing or asyncio.Event(),
     )
     app.state.sessions = Sessions(chosen.session_hours)
-    return app
 
 
-def _routes() -> FastAPI:
+def routes() -> FastAPI:
     """Build the application without what its handlers work on."""
     app = FastAPI(
         title="dispensed",

@@ -15,8 +15,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from dispensed.cli.main import COMMANDS, cli
-from dispensed.ledger.engine import Store, upgrade
-from tests.system.web_bench import LISINOPRIL, Bench, bench
+from dispensed.ledger.engine import Store
+from tests.system.web_bench import LISINOPRIL, Bench, bench, migrated
 
 Run = Callable[..., Result]
 DEMO = Path(__file__).parents[2] / "config" / "formulary.demo.csv"
@@ -63,7 +63,7 @@ def cpu_ms(command: list[str], environ: dict[str, str]) -> float:
 def alone(tmp_path: Path) -> Run:
     """A configured, empty pharmacy without a daemon."""
     config = write_config(tmp_path, free_port())
-    upgrade(f"sqlite:///{tmp_path}/dispensed.db")
+    (tmp_path / "dispensed.db").write_bytes(migrated())
     return runner(config)
 
 

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from dispensed.clock import SystemClock
+from dispensed.ledger.migrations.append_only import append_only
 from dispensed.ledger.types import BIG_ID, UtcDateTime
 
 revision: str = "0003"
@@ -41,29 +42,9 @@ def upgrade() -> None:
     _discrepancy_case()
     _discrepancy_cause()
     _discrepancy_resolution()
-    if op.get_bind().dialect.name == "sqlite":
-        _sqlite_triggers()
-    else:
-        _postgresql_triggers()
+    append_only(APPEND_ONLY)
     _first_codes()
     _cases_of_known_discrepancies()
-
-
-def _sqlite_triggers() -> None:
-    for table in APPEND_ONLY:
-        for verb in ("UPDATE", "DELETE"):
-            op.execute(
-                f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} BEGIN"
-                f" SELECT RAISE(ABORT, '{table} is append-only'); END"
-            )
-
-
-def _postgresql_triggers() -> None:
-    for table in APPEND_ONLY:
-        op.execute(
-            f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table}"
-            " FOR EACH STATEMENT EXECUTE FUNCTION dispensed_append_only()"
-        )
 
 
 def _first_codes() -> None:

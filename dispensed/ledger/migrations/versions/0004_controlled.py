@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from alembic import op
 
+from dispensed.ledger.migrations.append_only import append_only
 from dispensed.ledger.types import BIG_ID, UtcDateTime
 
 revision: str = "0004"
@@ -41,28 +42,7 @@ def upgrade() -> None:
     _removal_step()
     _waste()
     _waste_witness()
-    if op.get_bind().dialect.name == "sqlite":
-        _sqlite_triggers()
-    else:
-        _postgresql_triggers()
-
-
-def _sqlite_triggers() -> None:
-    for table in APPEND_ONLY:
-        for verb in ("UPDATE", "DELETE"):
-            op.execute(
-                f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} BEGIN"
-                f" SELECT RAISE(ABORT, '{table} is append-only'); END"
-            )
-
-
-def _postgresql_triggers() -> None:
-    """Use the function that 0001 made."""
-    for table in APPEND_ONLY:
-        op.execute(
-            f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table}"
-            " FOR EACH STATEMENT EXECUTE FUNCTION dispensed_append_only()"
-        )
+    append_only(APPEND_ONLY)
 
 
 def _inventory() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from alembic import op
 
+from dispensed.ledger.migrations.append_only import append_only
 from dispensed.ledger.types import BIG_ID, UtcDateTime
 
 revision: str = "0008"
@@ -20,21 +21,7 @@ def upgrade() -> None:
     _dispense_protocol()
     _excursion_lot()
     _protocol_entry()
-    _keep_entries()
-
-
-def _keep_entries() -> None:
-    if op.get_bind().dialect.name == "sqlite":
-        for verb in ("UPDATE", "DELETE"):
-            op.execute(
-                f"CREATE TRIGGER protocol_entry_no_{verb.lower()} BEFORE {verb} ON protocol_entry"
-                " BEGIN SELECT RAISE(ABORT, 'protocol_entry is append-only'); END"
-            )
-    else:
-        op.execute(
-            "CREATE TRIGGER protocol_entry_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON"
-            " protocol_entry FOR EACH STATEMENT EXECUTE FUNCTION dispensed_append_only()"
-        )
+    append_only(("protocol_entry",))
 
 
 def _protocol() -> None:
